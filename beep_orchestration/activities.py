@@ -1,0 +1,252 @@
+"""The durable activity runner: runs the activities of one type side by side, each at most once to completion."""
+
+import asyncio
+import inspect
+import random
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, cast
+
+from pydantic import BaseModel, TypeAdapter
+
+from beep_orchestration.changes import BeginStage, Change, CompleteAttempt, EndExecution, FailAttempt, StartAttempt
+from beep_orchestration.claims import Claim
+from beep_orchestration.commits import CheckpointWriter
+from beep_orchestration.digests import canonical_digest
+from beep_orchestration.errors import (
+    ActivityFailedError,
+    BeepError,
+    IncompleteStageError,
+    InvalidInputError,
+    PermanentActivityError,
+    RetryLaterError,
+)
+from beep_orchestration.ids import WorkflowActivityId
+from beep_orchestration.models import ActivityStatus, ErrorInfo, Json, RetryPolicy
+from beep_orchestration.persistence import ActivityRow, Database
+from beep_orchestration.persistence.activities import NewAttempt
+from beep_orchestration.projections import error_info
+from beep_orchestration.threads import DaemonThreads
+
+Output = TypeVar("Output")
+
+_NEVER_RETRIED = (PermanentActivityError, InvalidInputError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activity(Generic[Output]):
+    """A unit of work whose output is recorded once per execution.
+
+    `call` may be a coroutine function or a function that blocks; the latter runs in a thread. It may be called again after a
+    crash or a failure, never after its output was committed. `input` is what is stored and, by its digest, decides with
+    `code_version` whether a stored output may be used. `timeout` is in seconds.
+    """
+
+    name: str
+    input: BaseModel
+    call: Callable[[], Output] | Callable[[], Awaitable[Output]]
+    output_type: Any
+    code_version: str
+    retry: RetryPolicy = RetryPolicy()
+    timeout: float | None = None
+
+    def input_json(self) -> Json:
+        """The input as it is stored."""
+        return self.input.model_dump(mode="json")
+
+    def input_digest(self) -> str:
+        """SHA-256 of the stored input's canonical JSON."""
+        return canonical_digest(self.input_json())
+
+
+class ActivityRunner:
+    """Runs activities for one claimed execution.
+
+    A completed activity is never run again: its recorded output is used, whichever run recorded it. An activity under way
+    when its process dies is run again as a new attempt. When one fails for good, those under way are awaited and recorded,
+    none is begun, and `ActivityFailedError` is raised. After a cancellation or a lost claim nothing is recorded any more and
+    those under way are abandoned; `ExecutionCancelledError` or `ClaimLostError` is raised.
+    """
+
+    def __init__(self, database: Database, claim: Claim, *, lease_seconds: float) -> None:
+        self._database = database
+        self._claim = claim
+        is_replay = claim.epoch is None
+        self._writer = None if is_replay else CheckpointWriter(database, claim, lease_seconds=lease_seconds)
+
+    def run(self, activity_type: str, activities: Sequence[Activity[Output]], *, concurrency: int) -> list[Output]:
+        """Run, or recall, the activities of one type; their outputs in the order of the activities."""
+        with self._database.transaction() as tables:
+            latest = tables.activities.load_latest(self._claim.execution.id, activity_type)
+        recorded = {a.name: latest[a.name].output for a in activities if _is_reusable(a, latest.get(a.name))}
+        if self._writer is not None:
+            self._writer.commit(
+                BeginStage(activity_type=activity_type, total=len(activities), done=len(recorded))
+            ).result()
+        missing = [activity for activity in activities if activity.name not in recorded]
+        outputs = {a.name: TypeAdapter(a.output_type).validate_python(recorded[a.name]) for a in activities if a.name in recorded}
+        if missing:
+            if self._writer is None:
+                raise IncompleteStageError(self._claim.execution.id, activity_type, len(recorded), len(activities))
+            stage = _Stage(self._writer, self._claim, activity_type, latest, concurrency)
+            outputs |= asyncio.run(stage.run(missing))
+        return [cast(Output, outputs[activity.name]) for activity in activities]
+
+    def complete(self, output: Json) -> None:
+        """Commit the execution's output; nothing happens if it was completed before."""
+        if self._writer is not None:
+            self._writer.commit(EndExecution(output=output)).result()
+
+    def fail(self, error: ErrorInfo) -> None:
+        """Commit the execution's failure, unless this run has lost its claim or the execution has ended."""
+        if self._writer is not None and self._writer.stopped is None:
+            self._writer.commit(EndExecution(error=error)).result()
+
+    def close(self) -> None:
+        """Commit what waits and stop; the claim ends with its lease, or with the run."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+@dataclass
+class _Stage:
+    """The activities of one type under way in one event loop."""
+
+    writer: CheckpointWriter
+    claim: Claim
+    activity_type: str
+    latest: dict[str, ActivityRow]
+    concurrency: int
+    outputs: dict[str, Any] = field(default_factory=dict)
+    failure: BaseException | None = None
+
+    async def run(self, activities: Sequence[Activity[Any]]) -> dict[str, Any]:
+        waiting = iter(activities)
+        self.threads = DaemonThreads(self.concurrency)
+        count = min(self.concurrency, len(activities))
+        workers = [asyncio.create_task(self._work(waiting)) for _ in range(count)]
+        loop = asyncio.get_running_loop()
+        try:
+            with self.writer.stop_listener(lambda: loop.call_soon_threadsafe(_cancel_all, workers)):
+                await asyncio.wait(workers)
+        finally:
+            self.threads.close()
+        if self.writer.stopped is not None:
+            raise self.writer.stopped
+        if self.failure is not None:
+            raise self.failure
+        return self.outputs
+
+    async def _work(self, waiting: Iterator[Activity[Any]]) -> None:
+        for activity in waiting:
+            if self.failure is not None:
+                return
+            try:
+                self.outputs[activity.name] = await self._run(activity)
+            except Exception as error:  # noqa: BLE001 - kept, and raised when the others under way have ended
+                self.failure = self.failure or error
+                return
+
+    async def _run(self, activity: Activity[Any]) -> Any:
+        start = self._first_start(activity)
+        last_attempt = start.attempt.attempt_number + activity.retry.maximum_attempts - 1
+        while True:
+            await self._commit(start)
+            attempt = start.attempt
+            try:
+                output = await self._execute(activity)
+                text = storable_json(activity, output)
+            except Exception as error:  # noqa: BLE001 - whatever an activity raises is its failure
+                retry = await self._record_failure(activity, attempt, error, last_attempt)
+                start = StartAttempt(attempt=retry, is_pending=True)
+            else:
+                await self._commit(CompleteAttempt(attempt=attempt, output=text))
+                return output
+
+    def _first_start(self, activity: Activity[Any]) -> StartAttempt:
+        row = self.latest.get(activity.name)
+        if row is None:
+            return StartAttempt(attempt=self._new_attempt(activity, 1))
+        if row.status is ActivityStatus.PENDING:
+            attempt = self._new_attempt(activity, row.attempt_number, attempt_id=row.id)
+            return StartAttempt(attempt=attempt, is_pending=True)
+        attempt = self._new_attempt(activity, row.attempt_number + 1)
+        if row.status is not ActivityStatus.COMPLETED:
+            return StartAttempt(attempt=attempt)
+        why = f"its input or code is not that of version {activity.code_version}"
+        return StartAttempt(attempt=attempt, retired=(row.id, ErrorInfo(type="CheckpointRetired", message=why)))
+
+    def _new_attempt(
+        self, activity: Activity[Any], number: int, attempt_id: WorkflowActivityId | None = None
+    ) -> NewAttempt:
+        return NewAttempt(
+            id=attempt_id or WorkflowActivityId.new(),
+            workflow_execution_id=self.claim.execution.id,
+            organization_id=self.claim.execution.organization_id,
+            activity_name=activity.name,
+            activity_type=self.activity_type,
+            attempt_number=number,
+            input=activity.input_json(),
+            input_digest=activity.input_digest(),
+            code_version=activity.code_version,
+            epoch=self.writer.epoch,
+        )
+
+    async def _execute(self, activity: Activity[Any]) -> Any:
+        async with asyncio.timeout(activity.timeout):
+            if inspect.iscoroutinefunction(activity.call):
+                return await activity.call()
+            return await asyncio.wrap_future(self.threads.submit(activity.call))
+
+    async def _record_failure(
+        self, activity: Activity[Any], attempt: NewAttempt, error: Exception, last_attempt: int
+    ) -> NewAttempt:
+        """Close the attempt and wait for the time of the next one, or raise if there is none."""
+        if isinstance(error, TimeoutError) and activity.timeout is not None and not str(error):
+            error = TimeoutError(f"no result within {activity.timeout:g} s")
+        info = error_info(error, activity_name=activity.name, attempt=attempt.attempt_number)
+        if isinstance(error, _NEVER_RETRIED) or attempt.attempt_number >= last_attempt:
+            await self._commit(FailAttempt(attempt=attempt, error=info))
+            raise ActivityFailedError(activity.name, attempt.attempt_number, info.type, info.message) from error
+        retry = self._new_attempt(activity, attempt.attempt_number + 1)
+        await self._commit(FailAttempt(attempt=attempt, error=info, retry=retry))
+        made = activity.retry.maximum_attempts - (last_attempt - attempt.attempt_number)
+        await asyncio.sleep(retry_delay(activity.retry, made, error))
+        return retry
+
+    async def _commit(self, change: Change) -> None:
+        future: Future[None] = self.writer.commit(change)
+        await asyncio.wrap_future(future)
+
+
+def retry_delay(policy: RetryPolicy, attempts_made: int, error: BaseException) -> float:
+    """Seconds before the next attempt: see `RetryPolicy`; never less than what a `RetryLaterError` asks for."""
+    longest = min(policy.first_delay * 2 ** (attempts_made - 1), policy.maximum_delay)
+    delay = longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+    return max(delay, error.seconds) if isinstance(error, RetryLaterError) else delay
+
+
+def storable_json(activity: Activity[Output], output: Output) -> str:
+    """The output as JSON text that jsonb can hold; raises `PermanentActivityError` if it has none."""
+    try:
+        text = TypeAdapter(activity.output_type).dump_json(output).decode()
+    except (ValueError, TypeError) as error:
+        raise PermanentActivityError(f"the output of {activity.name} cannot be stored: {error}") from error
+    if "\\u0000" in text.replace("\\\\", ""):
+        raise PermanentActivityError(f"the output of {activity.name} holds NUL, which PostgreSQL cannot store")
+    return text
+
+
+def _is_reusable(activity: Activity[Any], row: ActivityRow | None) -> bool:
+    return (
+        row is not None
+        and row.status is ActivityStatus.COMPLETED
+        and row.input_digest == activity.input_digest()
+        and row.code_version == activity.code_version
+    )
+
+
+def _cancel_all(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()

@@ -1,0 +1,111 @@
+"""What an activity asks to have committed, and what a group of such changes makes of the checkpoint; pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from beep_orchestration.ids import WorkflowActivityId
+from beep_orchestration.models import Checkpoint, ErrorInfo, Json, StageProgress
+from beep_orchestration.persistence.activities import NewAttempt
+from beep_orchestration.projections import progress_payload
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeginStage:
+    """The activities of a type are known: how many there are, and how many earlier runs completed."""
+
+    activity_type: str
+    total: int
+    done: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartAttempt:
+    """An attempt begins; `is_pending` if its row waits already, `retired` is the checkpoint that it replaces."""
+
+    attempt: NewAttempt
+    is_pending: bool = False
+    retired: tuple[WorkflowActivityId, ErrorInfo] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompleteAttempt:
+    """An attempt yielded its output, as JSON text."""
+
+    attempt: NewAttempt
+    output: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailAttempt:
+    """An attempt failed; `retry` is the next one, which waits for its time."""
+
+    attempt: NewAttempt
+    error: ErrorInfo
+    retry: NewAttempt | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndExecution:
+    """The execution is completed with an output, or failed with an error."""
+
+    output: Json | None = None
+    error: ErrorInfo | None = None
+
+
+Change = BeginStage | StartAttempt | CompleteAttempt | FailAttempt | EndExecution
+
+
+@dataclass
+class ChangeGroup:
+    """Changes of one transaction, sorted by what they do."""
+
+    stages: list[BeginStage] = field(default_factory=list)
+    started: list[StartAttempt] = field(default_factory=list)
+    completed: list[CompleteAttempt] = field(default_factory=list)
+    failed: list[FailAttempt] = field(default_factory=list)
+    ended: list[EndExecution] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, changes: Sequence[Change]) -> "ChangeGroup":
+        group = cls()
+        for change in changes:
+            match change:
+                case BeginStage():
+                    group.stages.append(change)
+                case StartAttempt():
+                    group.started.append(change)
+                case CompleteAttempt():
+                    group.completed.append(change)
+                case FailAttempt():
+                    group.failed.append(change)
+                case EndExecution():
+                    group.ended.append(change)
+        return group
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to commit."""
+        return not (self.stages or self.started or self.completed or self.failed or self.ended)
+
+    def newest_activity(self, current: str | None) -> str | None:
+        """The execution's current activity after these changes."""
+        if self.ended:
+            return None
+        newest = self.started[-1:] or self.completed[-1:]
+        return newest[0].attempt.activity_name if newest else current
+
+    def advance(self, checkpoint: Checkpoint) -> tuple[Checkpoint, list[Json]]:
+        """The checkpoint after these changes, and the progress that each completed attempt makes."""
+        stages = dict(checkpoint.stages)
+        for begin in self.stages:
+            attempts = stages[begin.activity_type].attempts if begin.activity_type in stages else 0
+            stages[begin.activity_type] = StageProgress(done=begin.done, total=begin.total, attempts=attempts)
+        for start in self.started:
+            kind = start.attempt.activity_type
+            stages[kind] = stages[kind].model_copy(update={"attempts": stages[kind].attempts + 1})
+        payloads: list[Json] = []
+        for complete in self.completed:
+            kind = complete.attempt.activity_type
+            stages[kind] = stages[kind].model_copy(update={"done": stages[kind].done + 1})
+            payloads.append(progress_payload(kind, complete.attempt.activity_name, stages[kind]))
+        return Checkpoint(stages=stages), payloads

@@ -1,0 +1,102 @@
+"""How a run gets the right to commit for an execution.
+
+One run at a time holds the claim. A claim is an epoch on the execution's row: taking it adds one, and every commit checks it in
+its own transaction, so that a run which was taken for dead and comes back (a zombie) changes nothing.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import assert_never
+
+from beep_orchestration.errors import ClaimLostError, ExecutionCancelledError, WorkflowStateError
+from beep_orchestration.ids import OrganizationId, WorkflowExecutionId
+from beep_orchestration.models import ErrorInfo, ExecutionStatus
+from beep_orchestration.persistence import Database, ExecutionRow, RunRow, WorkflowPersistence
+
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """Which Dagster run asks for the claim, and whether a person re-executed it in the UI."""
+
+    execution_id: WorkflowExecutionId
+    organization_id: OrganizationId
+    dagster_run_id: str
+    is_reexecution: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """The right to commit for an execution; `epoch` is None for a completed one, which can only be read again."""
+
+    execution: ExecutionRow
+    dagster_run_id: str
+    epoch: int | None
+
+
+def claim_execution(database: Database, launch: Launch, *, lease_seconds: float) -> Claim:
+    """Take the claim, and close the attempts that an earlier run left open.
+
+    A claim whose lease is running belongs to a live run, or to one that died a moment ago: this waits until the lease is
+    over or renewed. The same run may claim again at once, because Dagster starts a second worker for a run only when the
+    first is gone; a first one that is not gone after all has lost its claim by that.
+
+    Raises `ClaimLostError` while another run carries the execution, `ExecutionCancelledError` and `WorkflowStateError` when
+    it has ended. A re-execution in the UI is a person's explicit resume of a failed or cancelled execution.
+    """
+    seen: RunRow | None = None
+    while True:
+        with database.transaction() as tables:
+            holder_or_claim = _try_claim(tables, launch, lease_seconds)
+        if isinstance(holder_or_claim, Claim):
+            return holder_or_claim
+        holder = holder_or_claim
+        if seen is not None and (holder.epoch, holder.lease_expires_at) != (seen.epoch, seen.lease_expires_at):
+            raise ClaimLostError(
+                launch.execution_id, launch.dagster_run_id, f"run {holder.dagster_run_id} carries it and is alive"
+            )
+        seen = holder
+        time.sleep(_POLL_SECONDS)
+
+
+def _try_claim(tables: WorkflowPersistence, launch: Launch, lease_seconds: float) -> Claim | RunRow:
+    execution = tables.executions.load(launch.execution_id, launch.organization_id, lock=True)
+    tables.runs.save(launch.dagster_run_id, execution.id, execution.organization_id)
+    if execution.status is ExecutionStatus.COMPLETED:
+        return Claim(execution=execution, dagster_run_id=launch.dagster_run_id, epoch=None)
+    if execution.status is not ExecutionStatus.RUNNING:
+        _resume_or_refuse(tables, execution, launch)
+    holder = tables.runs.find_holder(execution.id, execution.epoch)
+    if holder is not None and holder.dagster_run_id != launch.dagster_run_id and not holder.lease_is_over:
+        return holder
+    return _take(tables, execution, launch.dagster_run_id, lease_seconds)
+
+
+def _resume_or_refuse(tables: WorkflowPersistence, execution: ExecutionRow, launch: Launch) -> None:
+    if launch.is_reexecution:
+        tables.executions.resume(execution.id)
+        return
+    match execution.status:
+        case ExecutionStatus.CANCELLED:
+            raise ExecutionCancelledError(execution.id)
+        case ExecutionStatus.FAILED:
+            raise WorkflowStateError(
+                execution.id, execution.status, f"go on with 'beep resume {execution.id}' or re-execute it in the UI"
+            )
+        case ExecutionStatus.RUNNING | ExecutionStatus.COMPLETED:
+            raise AssertionError(execution.status)
+        case _:
+            assert_never(execution.status)
+
+
+def _take(tables: WorkflowPersistence, execution: ExecutionRow, dagster_run_id: str, lease_seconds: float) -> Claim:
+    epoch = tables.executions.claim(execution.id)
+    if epoch is None:
+        raise ClaimLostError(execution.id, dagster_run_id, "it ended while it was claimed")
+    tables.runs.claim(dagster_run_id, epoch, lease_seconds)
+    tables.activities.fail_running(
+        execution.id,
+        ErrorInfo(type="WorkerLost", message=f"its worker stopped before it ended; run {dagster_run_id} goes on"),
+    )
+    return Claim(execution=execution, dagster_run_id=dagster_run_id, epoch=epoch)

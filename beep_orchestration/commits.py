@@ -1,0 +1,246 @@
+"""One thread per claimed execution that commits what its activities reached.
+
+Activities run side by side; their changes meet here and those that wait at the same moment share one transaction. An activity
+goes on only when the transaction that holds its change is committed, so sharing costs no guarantee. The same thread renews the
+lease while nothing else happens, and learns there that the execution was cancelled or claimed by another run.
+"""
+
+import itertools
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Literal
+
+from beep_orchestration import faults
+from beep_orchestration.changes import Change, ChangeGroup, EndExecution
+from beep_orchestration.claims import Claim
+from beep_orchestration.errors import BeepError, ClaimLostError, DatabaseUnavailableError, ExecutionCancelledError
+from beep_orchestration.ids import WorkflowSignalId
+from beep_orchestration.models import PROGRESS_SIGNAL, ActivityStatus, Checkpoint, ExecutionStatus, Json
+from beep_orchestration.persistence import Database, WorkflowPersistence
+from beep_orchestration.persistence.signals import NewSignal
+
+logger = logging.getLogger(__name__)
+
+_MAXIMUM_GROUP = 200
+_TICK_SECONDS = 1.0
+_RECONNECT_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+class CheckpointWriter:
+    """Commits changes under a claim.
+
+    `commit` returns a future that ends when the change is durable, or with the error that stopped the writer. After a lost
+    connection the transaction is sent again, unless its rows show that it had been committed. Raises through the futures
+    `ExecutionCancelledError` and `ClaimLostError`; after either nothing more is committed.
+    """
+
+    def __init__(self, database: Database, claim: Claim, *, lease_seconds: float) -> None:
+        if claim.epoch is None:
+            raise ValueError("a completed execution has nothing to commit")
+        self._database = database
+        self._execution = claim.execution
+        self._run_id = claim.dagster_run_id
+        self._epoch = claim.epoch
+        self._lease_seconds = lease_seconds
+        self._renew_at = time.monotonic() + lease_seconds / 3
+        self._checkpoint = claim.execution.checkpoint
+        self._current_activity = claim.execution.current_activity
+        self._queue: queue.SimpleQueue[tuple[Change, Future[None]] | None] = queue.SimpleQueue()
+        self._stopped: BeepError | None = None
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._listeners: list[Callable[[], None]] = []
+        self._thread = threading.Thread(target=self._work, name="checkpoint-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def epoch(self) -> int:
+        """The epoch under which this writer commits."""
+        return self._epoch
+
+    @property
+    def stopped(self) -> BeepError | None:
+        """Why nothing more can be committed, None while all is well."""
+        return self._stopped
+
+    @contextmanager
+    def stop_listener(self, listener: Callable[[], None]) -> Iterator[None]:
+        """Within the block, have a function called when nothing more can be committed, from the writer's thread."""
+        with self._lock:
+            self._listeners.append(listener)
+            if self._stopped is not None:
+                listener()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._listeners.remove(listener)
+
+    def commit(self, change: Change) -> Future[None]:
+        """Have a change committed together with others that wait now."""
+        future: Future[None] = Future()
+        with self._lock:
+            if self._stopped is not None:
+                future.set_exception(self._stopped)
+            else:
+                self._queue.put((change, future))
+        return future
+
+    def close(self) -> None:
+        """Commit what waits and end the thread; the claim stays, for its lease."""
+        self._closing.set()
+        self._queue.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (batch := self._next_batch()) is not None:
+            try:
+                self._commit_batch(batch)
+            except BeepError as error:
+                self._stop(error, batch)
+                return
+            except Exception as error:
+                logger.exception("checkpoint not committed")
+                for _, future in batch:
+                    future.set_exception(error)
+            else:
+                for _, future in batch:
+                    future.set_result(None)
+
+    def _next_batch(self) -> list[tuple[Change, Future[None]]] | None:
+        """The changes that wait now; an empty list when it is time to look at the claim; None at the end."""
+        batch: list[tuple[Change, Future[None]]] = []
+        try:
+            item = self._queue.get(timeout=min(_TICK_SECONDS, self._lease_seconds / 3))
+            while item is not None:
+                batch.append(item)
+                if len(batch) == _MAXIMUM_GROUP:
+                    return batch
+                item = self._queue.get_nowait()
+        except queue.Empty:
+            return batch
+        if batch:
+            self._queue.put(None)  # the end was asked for: commit these first
+            return batch
+        return None
+
+    def _commit_batch(self, batch: list[tuple[Change, Future[None]]]) -> None:
+        group = ChangeGroup.of([change for change, _ in batch])
+        for attempt in itertools.count():
+            try:
+                self._commit_group(group, is_repeated=attempt > 0)
+                return
+            except DatabaseUnavailableError as error:
+                delay = _RECONNECT_SECONDS[min(attempt, len(_RECONNECT_SECONDS) - 1)]
+                logger.warning("checkpoint not committed, trying again in %s s: %s", delay, error)
+                if self._closing.wait(delay) and attempt > len(_RECONNECT_SECONDS):
+                    raise
+
+    def _commit_group(self, group: ChangeGroup, *, is_repeated: bool) -> None:
+        checkpoint, progress = group.advance(self._checkpoint)
+        current = group.newest_activity(self._current_activity)
+        self._fault_points(group, "before")
+        with self._database.transaction() as tables:
+            if group.is_empty:
+                self._check_claim(tables)
+            elif not (is_repeated and self._is_committed(tables, group)):
+                sequence = self._advance(tables, current, checkpoint, len(progress))
+                self._write_rows(tables, group, progress, sequence)
+            if time.monotonic() >= self._renew_at:
+                self._renew_lease(tables)
+        self._checkpoint, self._current_activity = checkpoint, current
+        self._fault_points(group, "after")
+
+    def _advance(
+        self, tables: WorkflowPersistence, current: str | None, checkpoint: Checkpoint, signals: int
+    ) -> int:
+        sequence = tables.executions.advance(
+            self._execution.id, self._epoch, current_activity=current, checkpoint=checkpoint, signals=signals
+        )
+        if sequence is None:
+            self._check_claim(tables)
+            raise ClaimLostError(self._execution.id, self._run_id, "the execution has ended")
+        return sequence
+
+    def _write_rows(self, tables: WorkflowPersistence, group: ChangeGroup, progress: list[Json], sequence: int) -> None:
+        tables.activities.fail([change.retired for change in group.started if change.retired is not None])
+        tables.activities.save([change.attempt for change in group.started if not change.is_pending])
+        tables.activities.start_pending([c.attempt.id for c in group.started if c.is_pending], self._epoch)
+        completed = tables.activities.complete([(change.attempt.id, change.output) for change in group.completed])
+        failed = tables.activities.fail([(change.attempt.id, change.error) for change in group.failed])
+        if (completed, failed) != (len(group.completed), len(group.failed)):
+            raise ClaimLostError(self._execution.id, self._run_id, "an attempt of this run was closed by another")
+        tables.activities.save([c.retry for c in group.failed if c.retry is not None], ActivityStatus.PENDING)
+        tables.signals.save(
+            [
+                NewSignal(
+                    id=WorkflowSignalId.new(),
+                    workflow_execution_id=self._execution.id,
+                    organization_id=self._execution.organization_id,
+                    signal_name=PROGRESS_SIGNAL,
+                    payload=payload,
+                    sequence=sequence - len(progress) + number,
+                )
+                for number, payload in enumerate(progress, start=1)
+            ]
+        )
+        for end in group.ended:
+            self._end(tables, end)
+
+    def _end(self, tables: WorkflowPersistence, end: EndExecution) -> None:
+        if end.error is not None:
+            tables.executions.fail(self._execution.id, end.error, epoch=self._epoch)
+        else:
+            tables.executions.complete(self._execution.id, self._epoch, end.output or {})
+
+    def _is_committed(self, tables: WorkflowPersistence, group: ChangeGroup) -> bool:
+        """Whether a transaction whose answer was lost took effect: all of it did if one of its rows shows it."""
+        for complete in group.completed:
+            return tables.activities.find_status(complete.attempt.id) is ActivityStatus.COMPLETED
+        for fail in group.failed:
+            return tables.activities.find_status(fail.attempt.id) is ActivityStatus.FAILED
+        for start in group.started:
+            return tables.activities.find_status(start.attempt.id) is ActivityStatus.RUNNING
+        for _ in group.ended:
+            return tables.executions.load(self._execution.id).status.is_terminal
+        return False
+
+    def _check_claim(self, tables: WorkflowPersistence) -> None:
+        """Raise the reason if this run may not commit any more."""
+        execution = tables.executions.load(self._execution.id)
+        if execution.epoch != self._epoch:
+            raise ClaimLostError(self._execution.id, self._run_id, "another run has claimed it")
+        if execution.status is ExecutionStatus.CANCELLED:
+            raise ExecutionCancelledError(self._execution.id)
+
+    def _renew_lease(self, tables: WorkflowPersistence) -> None:
+        tables.runs.renew_lease(self._run_id, self._epoch, self._lease_seconds)
+        self._renew_at = time.monotonic() + self._lease_seconds / 3
+
+    def _stop(self, error: BeepError, batch: list[tuple[Change, Future[None]]]) -> None:
+        with self._lock:
+            self._stopped = error
+            for listener in self._listeners:
+                listener()
+        for _, future in batch:
+            future.set_exception(error)
+        while True:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if item is not None:
+                item[1].set_exception(error)
+
+    def _fault_points(self, group: ChangeGroup, when: Literal["before", "after"]) -> None:
+        for start in group.started:
+            faults.reached(f"{when}_attempt_commit", start.attempt.activity_name)
+        for complete in group.completed:
+            faults.reached(f"{when}_checkpoint_commit", complete.attempt.activity_name)
+        for _ in group.ended:
+            faults.reached(f"{when}_completion_commit", self._execution.id)

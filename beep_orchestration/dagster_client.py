@@ -1,0 +1,89 @@
+"""What the service asks of Dagster, over the webserver's GraphQL: launch a run, terminate a run."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from beep_orchestration.errors import DagsterUnavailableError
+
+if TYPE_CHECKING:
+    from dagster_graphql import DagsterGraphQLClient
+
+REPOSITORY_NAME = "__repository__"
+"""What Dagster calls the one repository of a location that is loaded from `Definitions`."""
+
+EXECUTION_TAG = "beep/execution_id"
+ORGANIZATION_TAG = "beep/organization_id"
+WORKFLOW_TYPE_TAG = "beep/workflow_type"
+WORKFLOW_VERSION_TAG = "beep/workflow_version"
+PARENT_TAG = "beep/parent_run_id"
+"""The run that a run of ours follows. A person's re-execution copies the tag, so there it differs from Dagster's."""
+
+DAGSTER_PARENT_TAG = "dagster/parent_run_id"
+DAGSTER_ROOT_TAG = "dagster/root_run_id"
+
+
+class DagsterClient:
+    """Every method raises `DagsterUnavailableError` if Dagster does not answer, or answers with a refusal."""
+
+    def __init__(self, host: str, port: int, *, code_location: str, timeout_seconds: float) -> None:
+        self._host = host
+        self._port = port
+        self._code_location = code_location
+        self._timeout_seconds = timeout_seconds
+
+    @property
+    def url(self) -> str:
+        """The address of the Dagster UI."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
+
+    def run_url(self, dagster_run_id: str) -> str:
+        """The address of a run in the Dagster UI."""
+        return f"{self.url}/runs/{dagster_run_id}"
+
+    def launch(self, job_name: str, tags: dict[str, str]) -> str:
+        """Have a run of a job launched, or queued; its run id. A lost answer leaves a run that nobody knows of yet."""
+        try:
+            return self._client.submit_job_execution(
+                job_name,
+                repository_location_name=self._code_location,
+                repository_name=REPOSITORY_NAME,
+                run_config={},
+                tags=tags,
+            )
+        except Exception as error:  # the client raises its own error for all but connection failures of the transport
+            raise self._unavailable(error) from error
+
+    def terminate(self, dagster_run_id: str) -> None:
+        """Have a run interrupted; Dagster answers before it has ended."""
+        try:
+            self._client.terminate_run(dagster_run_id)
+        except Exception as error:
+            raise self._unavailable(error) from error
+
+    @cached_property
+    def _client(self) -> "DagsterGraphQLClient":
+        from dagster_graphql import DagsterGraphQLClient  # noqa: PLC0415 - takes seconds to import; reading needs none
+
+        return DagsterGraphQLClient(self._host, port_number=self._port, timeout=int(self._timeout_seconds))
+
+    def _unavailable(self, error: Exception) -> DagsterUnavailableError:
+        cause = error.__cause__ or error
+        return DagsterUnavailableError(self.url, f"{type(cause).__name__}: {str(cause).strip()[:300]}")
+
+
+def launch_tags(
+    execution_id: str, organization_id: str, workflow_type: str, workflow_version: int, follows: tuple[str, str] | None
+) -> dict[str, str]:
+    """The tags of a run that carries an execution; `follows` are the newest and the first of its earlier runs."""
+    tags = {
+        EXECUTION_TAG: execution_id,
+        ORGANIZATION_TAG: organization_id,
+        WORKFLOW_TYPE_TAG: workflow_type,
+        WORKFLOW_VERSION_TAG: str(workflow_version),
+        "dagster/retry_strategy": "ALL_STEPS",
+    }
+    if follows is not None:
+        parent, root = follows
+        tags |= {PARENT_TAG: parent, DAGSTER_PARENT_TAG: parent, DAGSTER_ROOT_TAG: root}
+    return tags

@@ -1,0 +1,1 @@
+"""Dagster plug-ins that `dagster.yaml` names; the only place that may touch `dagster._core`."""

@@ -1,0 +1,165 @@
+"""What a fork server has in memory before it forks: the code location, warm; and how it notices that it is outdated."""
+
+import gc
+import importlib
+import os
+import site
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from dagster import DagsterInstance, execute_job, in_process_executor, job, op, reconstructable
+
+from beep_orchestration.engine.dagster_internals import (
+    InstanceRef,
+    RepositoryPythonOrigin,
+    create_execution_plan,
+    deserialize_value,
+    get_env_var_dict,
+    recon_repository_from_origin,
+)
+from beep_orchestration.engine.forkserver_protocol import ForkServerSettings
+from beep_orchestration.errors import ConfigurationError
+
+TIMESTAMP_GRAIN_NS = 20_000_000
+"""File systems stamp with the kernel's coarse clock, which lags behind by up to a tick."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files that the loaded code comes from, as they were when it was loaded."""
+
+    stamps: dict[Path, int | None]
+    loading_since_ns: int
+
+    def find_changed(self) -> Path | None:
+        """A file that is not any more what was loaded, or may have been written while it was loaded."""
+        for path, stamp in self.stamps.items():
+            if _stamp(path) != stamp or (stamp or 0) >= self.loading_since_ns:
+                return path
+        return None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a forked process finds ready."""
+
+    instance: DagsterInstance
+    """Warm, with no connection open: whichever process uses it opens its own."""
+    sources: Sources
+
+
+def load(settings: ForkServerSettings) -> Loaded:
+    """Load the code location, rehearse a run, and run the preload hooks (`module:callable`).
+
+    Leaves the process ready to be forked; raises `ConfigurationError` if it is not, and whatever the code raises.
+    """
+    loading_since_ns = time.time_ns() - TIMESTAMP_GRAIN_NS
+    os.environ.update(get_env_var_dict(str(Path.cwd())))  # as Dagster's code servers do before they load the code
+    instance = _open_instance(deserialize_value(settings.instance_ref, InstanceRef))
+    _rehearse()
+    _resolve_jobs(deserialize_value(settings.repository_origin, RepositoryPythonOrigin))
+    for hook in settings.preload:
+        _run_hook(hook)
+    sources = Sources({path: _stamp(path) for path in _files_of_the_project()}, loading_since_ns)
+    gc.collect()
+    _refuse_threads()
+    gc.freeze()  # what is loaded by now stays: no collection in a worker touches, and so copies, its pages
+    return Loaded(instance, sources)
+
+
+def _open_instance(instance_ref: InstanceRef) -> DagsterInstance:
+    """The instance after a first query: drivers are imported, statements compiled, the schema has been looked at."""
+    instance = DagsterInstance.from_ref(instance_ref)
+    instance.get_run_records(limit=1)
+    instance.all_logs("")
+    instance.compute_log_manager  # noqa: B018 (made at the first use)
+    instance.dispose()
+    return instance
+
+
+@op
+def _first() -> str:
+    return ""
+
+
+@op
+def _second(value: str) -> str:
+    return value
+
+
+@job(
+    executor_def=in_process_executor, config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+)
+def _rehearsal() -> None:
+    _second(_first())
+
+
+def _rehearse() -> None:
+    """Pay here, in memory, what the first run of a process pays: imports, type checks, serialisers."""
+    with DagsterInstance.ephemeral(settings={"telemetry": {"enabled": False}}) as instance:
+        execute_job(reconstructable(_rehearsal), instance=instance, raise_on_error=True)
+
+
+def _resolve_jobs(origin: RepositoryPythonOrigin) -> None:
+    recon_repository = recon_repository_from_origin(origin)
+    repository = recon_repository.get_definition()
+    repository.load_all_definitions()
+    for name in repository.job_names:
+        # A job that needs config has no plan without it; everything else that planning caches is warm by then.
+        with suppress(Exception):
+            create_execution_plan(recon_repository.get_reconstructable_job(name))
+
+
+def _run_hook(hook: str) -> None:
+    module, _, name = hook.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(
+            f"run_launcher.config.preload: no function {hook!r} ({error}); write it as 'package.module:function'"
+        ) from error
+    function()
+
+
+def _files_of_the_project() -> Iterator[Path]:
+    """Source files outside the Python environment, `.env`, and the environment's folders of packages."""
+    packages = _package_folders()
+    yield Path.cwd() / ".env"
+    yield from packages  # installing or removing a package stamps them
+    library = (*packages, Path(sysconfig.get_path("stdlib")))
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if file and not any(Path(file).is_relative_to(folder) for folder in library):
+            yield Path(file)
+
+
+def _package_folders() -> tuple[Path, ...]:
+    return tuple(Path(folder) for folder in {*site.getsitepackages(), site.getusersitepackages()})
+
+
+def _stamp(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
+def _refuse_threads() -> None:
+    """A thread that holds a lock while its process is forked leaves it locked for ever in the child."""
+    names = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+    # Libraries that know about forking (OpenBLAS) end their threads at a fork; those of others are still there after it.
+    if (child := os.fork()) == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    native = len(os.listdir("/proc/self/task")) - 1 - len(names)
+    if names or native > 0:
+        raise ConfigurationError(
+            f"loading the code location started threads ({', '.join(names) or f'{native} native'}), so it cannot be "
+            "forked; start them when a run begins, or use Dagster's DefaultRunLauncher in dagster.yaml"
+        )

@@ -1,0 +1,43 @@
+"""Dagster's storage in the same PostgreSQL as ours, found by our settings, so that `dagster.yaml` holds no address."""
+
+import atexit
+from typing import Any, Self
+
+from dagster_postgres import DagsterPostgresStorage
+
+from beep_orchestration import embedded
+from beep_orchestration.engine.dagster_internals import ConfigurableClassData
+from beep_orchestration.persistence import Database
+from beep_orchestration.persistence.schema import migrate
+from beep_orchestration.settings import load_settings, with_driver
+
+
+class WorkflowStorage(DagsterPostgresStorage):
+    """Dagster's PostgreSQL storage at `BEEP_DATABASE_URL`, or in the embedded server.
+
+    The process that has to start the embedded server brings our schema up to date too, and stops the server when it ends;
+    with `dagster dev` that is Dagster's own parent process.
+    """
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """No configuration: the settings have it."""
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: dict[str, Any]) -> Self:
+        """Called by Dagster in every process that loads the instance."""
+        return cls(postgres_url=with_driver(_database_url(), "psycopg2"), inst_data=inst_data)
+
+
+def _database_url() -> str:
+    settings = load_settings()
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    url, is_started_here = embedded.start(settings.data_folder)
+    if is_started_here:
+        atexit.register(embedded.stop, settings.data_folder)
+        database = Database(url)
+        migrate(database.engine)
+        database.close()
+    return url

@@ -1,0 +1,58 @@
+"""Document in, graph out: pure functions with no database, no Dagster and no network.
+
+Reading order: `pipeline` (the activities in their order), `model` (what travels between them), `chunking`, `protocols`
+(what an extractor offers), `local` (the one that needs no network), `resolution`, `assembly`; `ontology` and `documents`
+for what comes in. Names are loaded on first use, so that importing this package loads neither spaCy nor rdflib.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from beep_orchestration.extraction.assembly import assemble
+    from beep_orchestration.extraction.chunking import chunk_text
+    from beep_orchestration.extraction.documents import decode_document, validate_document
+    from beep_orchestration.extraction.inputs import parse_extraction_input
+    from beep_orchestration.extraction.local import local_extractors
+    from beep_orchestration.extraction.ontology import Ontology, load_ontology
+    from beep_orchestration.extraction.pipeline import batches, entities_by_chunk, extract
+    from beep_orchestration.extraction.protocols import Extractors
+    from beep_orchestration.extraction.resolution import resolve
+
+__all__ = [
+    "Extractors",
+    "Ontology",
+    "assemble",
+    "batches",
+    "chunk_text",
+    "decode_document",
+    "entities_by_chunk",
+    "extract",
+    "load_ontology",
+    "local_extractors",
+    "parse_extraction_input",
+    "resolve",
+    "validate_document",
+]
+
+_MODULES = {
+    "Extractors": "protocols",
+    "Ontology": "ontology",
+    "assemble": "assembly",
+    "batches": "pipeline",
+    "chunk_text": "chunking",
+    "decode_document": "documents",
+    "entities_by_chunk": "pipeline",
+    "extract": "pipeline",
+    "load_ontology": "ontology",
+    "local_extractors": "local",
+    "parse_extraction_input": "inputs",
+    "resolve": "resolution",
+    "validate_document": "documents",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any of the exported names
+    if name not in _MODULES:
+        raise AttributeError(name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,0 +1,78 @@
+"""Cutting a document into chunks: at paragraphs, else sentences, else words, else between visible characters.
+
+Guarantees: every code point is in a chunk, a chunk is at most `chunk_size` long, neighbours overlap by at most
+`chunk_overlap`, and time and memory are linear in the text, whatever it looks like.
+"""
+
+import re
+from bisect import bisect_right
+
+from beep_orchestration.extraction.graphemes import cut_before
+from beep_orchestration.extraction.markup import hidden_spans
+from beep_orchestration.extraction.model import Chunk, ExtractionOptions, Span
+
+_PARAGRAPH_END = re.compile(r"(?:\r\n|[\n\r\x85\u2028])[ \t]{0,80}(?:\r\n|[\n\r\x85\u2028])+|\u2029+")
+_SENTENCE_END = re.compile(r"[.!?…][\"'”’»)\]]{0,3}\s+|[。！？]")
+_LINE_END = re.compile(r"\r\n|[\n\r\x0b\x0c\x85\u2028]")
+_WORD_END = re.compile(r"\s+")
+_ENDS = (_PARAGRAPH_END, _SENTENCE_END, _LINE_END, _WORD_END)
+
+
+def chunk_text(text: str, options: ExtractionOptions) -> list[Chunk]:
+    """Cut the whole text; see the module for what holds. An empty text has no chunk."""
+    spans = list(_spans(text, options.chunk_size, options.chunk_overlap))
+    hidden = hidden_spans(text)
+    ends = [span.end for span in hidden]
+    return [
+        Chunk(start=start, end=end, index=index, hidden=_clip(hidden, bisect_right(ends, start), start, end))
+        for index, (start, end) in enumerate(spans)
+    ]
+
+
+def _spans(text: str, size: int, overlap: int) -> list[tuple[int, int]]:
+    spans = []
+    start = 0
+    while start < len(text):
+        end = _end_of_chunk(text, start, size, overlap)
+        spans.append((start, end))
+        start = end if end == len(text) else _start_of_next(text, end, overlap)
+    return spans
+
+
+def _end_of_chunk(text: str, start: int, size: int, overlap: int) -> int:
+    limit = start + size
+    if limit >= len(text):
+        return len(text)
+    # What follows the overlap is new text; at least half of it is kept, so that every chunk moves on by a quarter of its size.
+    earliest = start + overlap + (size - overlap) // 2
+    for pattern in _ENDS:
+        last = _last_end(pattern, text, earliest, limit)
+        if last is not None:
+            return last
+    return cut_before(text, limit)
+
+
+def _last_end(pattern: re.Pattern[str], text: str, earliest: int, limit: int) -> int | None:
+    last = None
+    for found in pattern.finditer(text, earliest, limit):
+        last = found.end()
+    return last if last is None or last < limit else cut_before(text, limit)
+
+
+def _start_of_next(text: str, end: int, overlap: int) -> int:
+    """The overlap begins with a whole sentence, or else with a whole word."""
+    earliest = end - overlap
+    for pattern in (_PARAGRAPH_END, _SENTENCE_END, _WORD_END):
+        found = pattern.search(text, earliest, end)
+        if found is not None and found.end() < end:
+            return found.end()
+    return end
+
+
+def _clip(hidden: list[Span], first: int, start: int, end: int) -> tuple[Span, ...]:
+    clipped = []
+    for span in hidden[first:]:
+        if span.start >= end:
+            break
+        clipped.append(Span(start=max(span.start, start), end=min(span.end, end)))
+    return tuple(clipped)

@@ -1,0 +1,103 @@
+"""A graph as a report for a person at a terminal."""
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from beep_orchestration.extraction.exports.characters import require_text_of, visible
+from beep_orchestration.extraction.model import Entity, Graph, Relation, Span
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+_NAMES_PER_TYPE = 8
+_RELATIONS = 20
+_SENTENCE = 220
+
+
+def to_terminal(graph: Graph, text: str) -> "RenderableType":
+    """What rich prints: the types with their most mentioned entities, and the surest relations with their sentences.
+
+    Control characters and rich's own markup in names are shown, not obeyed.
+
+    Raises:
+        InvalidInputError: `text` is not the text that the graph was extracted from.
+    """
+    require_text_of(graph, text)
+    from rich.console import Group  # noqa: PLC0415 - only people at a terminal need it
+    from rich.text import Text  # noqa: PLC0415
+
+    stats = graph.stats
+    heading = Text(_line(graph.title or graph.document_id), style="bold")
+    counts = Text(
+        f"{stats.entities:,} entities, {stats.relations:,} relations, {stats.mentions:,} mentions "
+        f"in {stats.characters:,} characters",
+        style="dim",
+    )
+    return Group(heading, counts, Text(), _entities(graph), Text(), *_relations(graph, text))
+
+
+def _entities(graph: Graph) -> "Table":
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table("Type", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("Count", justify="right")
+    table.add_column("Most mentioned")
+    for type_name, entities in _by_type(graph):
+        table.add_row(Text(_line(type_name), style="cyan"), f"{len(entities):,}", Text(_most_mentioned(entities)))
+    return table
+
+
+def _by_type(graph: Graph) -> list[tuple[str, list[Entity]]]:
+    """Types with most entities first, in each the most mentioned first."""
+    groups: dict[str, list[Entity]] = defaultdict(list)
+    for entity in sorted(graph.entities, key=lambda entity: (-len(entity.mentions), entity.name)):
+        groups[entity.type].append(entity)
+    return sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
+
+
+def _most_mentioned(entities: list[Entity]) -> str:
+    names = ", ".join(_line(entity.name) for entity in entities[:_NAMES_PER_TYPE])
+    more = len(entities) - _NAMES_PER_TYPE
+    return f"{names} and {more:,} more" if more > 0 else names
+
+
+def _relations(graph: Graph, text: str) -> "list[RenderableType]":
+    from rich.padding import Padding  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    names = {entity.id: _line(entity.name) for entity in graph.entities}
+    surest = sorted(graph.relations, key=lambda relation: -relation.confidence)[:_RELATIONS]
+    lines: list[RenderableType] = []
+    for relation in surest:
+        lines.append(_fact(relation, names))
+        lines.extend(
+            Padding(Text(f"“{_sentence(text, span)}”", style="dim italic"), (0, 0, 0, 4))
+            for span in relation.evidence[:1]
+        )
+    if len(graph.relations) > len(surest):
+        lines.append(Text(f"and {len(graph.relations) - len(surest):,} more relations", style="dim"))
+    return lines
+
+
+def _fact(relation: Relation, names: dict[str, str]) -> "Text":
+    from rich.text import Text  # noqa: PLC0415
+
+    return Text.assemble(
+        (names[relation.subject], "bold"),
+        (f" —{_line(relation.predicate)}→ ", "green"),
+        (names[relation.object], "bold"),
+        (f"  {relation.confidence:.2f}", "dim"),
+    )
+
+
+def _sentence(text: str, span: Span) -> str:
+    sentence = _line(text[span.start : span.end])
+    return sentence if len(sentence) <= _SENTENCE else sentence[: _SENTENCE - 1] + "…"
+
+
+def _line(text: str) -> str:
+    return " ".join(visible(text).split())

@@ -1,0 +1,62 @@
+"""The door of the extraction workflow: raw JSON in, a valid `ExtractionInput` or one clear refusal out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from beep_orchestration.errors import InvalidDocumentError, InvalidInputError
+from beep_orchestration.extraction.documents import validate_document
+from beep_orchestration.extraction.model import ExtractionInput
+from beep_orchestration.extraction.ontology import load_ontology
+
+_REMEDIES = {
+    "missing": "add the field",
+    "extra_forbidden": "remove the field, or correct its name",
+    "string_type": "send a string",
+    "int_type": "send a whole number, without quotes",
+    "float_type": "send a number, without quotes",
+    "model_type": "send an object",
+}
+
+
+def parse_extraction_input(raw: object, *, max_characters: int | None = None) -> ExtractionInput:
+    """Check everything that can be checked before anything is stored; types are strict, so `"2000"` is not 2000.
+
+    `max_characters` limits the text, in code points. The ontology is parsed here, so that it is refused here.
+
+    Raises:
+        InvalidInputError: names the field by its path (`options.chunk_size`) and the remedy.
+        InvalidDocumentError: the same, for text that cannot be stored or read, or is too long.
+        InvalidOntologyError: the same, with the line.
+    """
+    if not isinstance(raw, Mapping):
+        raise InvalidInputError("input", f"is {_json_type(raw)}, not an object", "send an object with 'document_id' and 'text'")
+    text = raw.get("text")
+    if isinstance(text, str):
+        validate_document(text, max_characters=max_characters)
+    try:
+        parsed = ExtractionInput.model_validate(dict(raw), strict=True)
+    except ValidationError as error:
+        raise _as_input_error(error) from error
+    load_ontology(parsed.ontology)
+    return parsed
+
+
+def _as_input_error(error: ValidationError) -> InvalidInputError:
+    details = error.errors(include_url=False, include_input=False)
+    first = details[0]
+    field = ".".join(str(part) for part in first["loc"]) or "input"
+    if first["type"] == "invalid_document":
+        return InvalidDocumentError(field, first["ctx"]["problem"], first["ctx"]["remedy"])
+    problem = first["msg"][:1].lower() + first["msg"][1:]
+    return InvalidInputError(field, problem + _and_others(len(details) - 1), _REMEDIES.get(first["type"], "correct the value"))
+
+
+def _and_others(count: int) -> str:
+    return f" (and {count} more faulty fields)" if count else ""
+
+
+def _json_type(value: Any) -> str:  # noqa: ANN401 - raw input is anything
+    names = {str: "a string", bool: "a boolean", int: "a number", float: "a number", list: "an array", type(None): "null"}
+    return names.get(type(value), type(value).__name__)

@@ -1,0 +1,117 @@
+"""Types for candidates: what the text calls them, what their name ends in, and what the recognizer labelled them."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from beep_orchestration.extraction.labels import DATES, NUMBERS
+from beep_orchestration.extraction.local.language_model import identity
+from beep_orchestration.extraction.local.context import concepts_by_use, phrases_for, surroundings
+from beep_orchestration.extraction.local.type_words import AMBIGUOUS, CONCEPT_OF_LABEL, LABEL_WORDS, WORD_LABELS, singular
+from beep_orchestration.extraction.model import Candidate, Entity
+from beep_orchestration.extraction.names import is_calendar_date
+from beep_orchestration.extraction.ontology import THING, Ontology
+
+
+class LocalEntityClassifier:
+    """`EntityClassifier` by rules; needs no model."""
+
+    @property
+    def identity(self) -> str:
+        return identity("local-entities")
+
+    def classify_entities(self, text: str, candidates: Sequence[Candidate], ontology: Ontology) -> list[Entity]:
+        classes = _ClassIndex(ontology)
+        found = ((candidate, _type_of(text, candidate, classes)) for candidate in candidates)
+        return [_entity(candidate, *typed) for candidate, typed in found if typed is not None]
+
+
+class _ClassIndex:
+    """The ontology's classes by their labels, and by the coarse type that they can stand for."""
+
+    def __init__(self, ontology: Ontology) -> None:
+        self._by_label: dict[str, str] = {}
+        for found in sorted(ontology.classes, key=lambda known: (len(known.name), known.name), reverse=True):
+            for label in found.labels:
+                self._by_label[label.casefold().strip()] = found.name
+        self._by_concept = {concept: self._find(words) for concept, words in LABEL_WORDS.items()}
+
+    def _find(self, words: Sequence[str]) -> str | None:
+        """The class called by one of the words, the first word first; else one whose label ends in such a word."""
+        exact = next((self._by_label[word] for word in words if word in self._by_label), None)
+        if exact is not None:
+            return exact
+        shortest_first = sorted(self._by_label, key=lambda label: (len(label), label))
+        ending = (label for word in words for label in shortest_first if label.endswith(" " + word))
+        found = next(ending, None)
+        return self._by_label[found] if found else None
+
+    def of_concept(self, concept: str) -> str | None:
+        return self._by_concept.get(concept)
+
+    def of_phrase(self, phrase: str) -> str | None:
+        """The class that a noun phrase ends in ('a silent film' -> film), or else that of its last word's coarse type."""
+        words = phrase.casefold().split()
+        words[-1:] = [singular(word) for word in words[-1:]]
+        for length in range(min(3, len(words)), 0, -1):
+            label = " ".join(words[-length:])
+            if label in self._by_label:
+                return self._by_label[label]
+        return self.of_concept(WORD_LABELS.get(words[-1], "")) if words else None
+
+
+_MOST_MENTIONS = 20  # enough to know a thing by; keeps the time of a much-named one bounded
+_NAME_WEIGHT, _PHRASE_WEIGHT, _USE_WEIGHT, _MOST_LABEL_WEIGHT = 6.0, 3.0, 2.0, 4.0
+
+
+def _entity(candidate: Candidate, type_name: str, confidence: float) -> Entity:
+    return Entity(
+        id=candidate.key,
+        name=candidate.name,
+        type=type_name,
+        aliases=candidate.aliases,
+        mentions=candidate.mentions,
+        confidence=confidence,
+    )
+
+
+def _type_of(text: str, candidate: Candidate, classes: _ClassIndex) -> tuple[str, float] | None:
+    """A class and how sure it is; None for what is no thing (a number, 'two years later')."""
+    labels = Counter(mention.label for mention in candidate.mentions)
+    main = min(labels, key=lambda label: (-labels[label], label))
+    if main in NUMBERS or (main in DATES and not is_calendar_date(candidate.name)):
+        return None
+    if main in DATES:
+        return classes.of_concept("DATE") or THING, 0.9
+    scores = _scores(text, candidate, labels, classes)
+    if not scores:
+        return THING, 0.5
+    best = min(scores, key=lambda name: (-scores[name], name))
+    return best, round(0.5 + 0.5 * scores[best] / (scores.total() + 1), 2)
+
+
+def _scores(text: str, candidate: Candidate, labels: Counter[str], classes: _ClassIndex) -> Counter[str]:
+    scores: Counter[str] = Counter()
+    weight = min(labels.total(), _MOST_LABEL_WEIGHT) / labels.total()
+    for label, count in labels.items():
+        _add(scores, classes.of_concept(CONCEPT_OF_LABEL.get(label, label)), count * weight)
+    _add(scores, classes.of_phrase(_telling_word(candidate.name)), _NAME_WEIGHT)
+    for mention in candidate.mentions[:_MOST_MENTIONS]:
+        before, after = surroundings(text, mention)
+        for phrase in phrases_for(before, after):
+            _add(scores, classes.of_phrase(phrase), _PHRASE_WEIGHT)
+        for concept in concepts_by_use(before, after):
+            _add(scores, classes.of_concept(concept), _USE_WEIGHT)
+    return scores
+
+
+def _add(scores: Counter[str], name: str | None, weight: float) -> None:
+    if name is not None:
+        scores[name] += weight  # type: ignore[assignment] - Counter adds floats as well
+
+
+def _telling_word(name: str) -> str:
+    """What the name itself says: 'University' of 'University of Manchester', 'Prize' of 'Nobel Prize'."""
+    words = re.split(r" (?:of|for|on|in|at) ", name)[0].split()
+    word = words[-1].strip(".,").casefold() if words else ""
+    return "" if len(name.split()) == 1 or word in AMBIGUOUS else word

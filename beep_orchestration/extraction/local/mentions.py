@@ -1,0 +1,60 @@
+"""Names in a chunk: what spaCy's named entity recognizer finds, repaired and completed by what names look like."""
+
+from typing import TYPE_CHECKING
+
+from beep_orchestration.extraction.labels import PLACES
+from beep_orchestration.extraction.local.language_model import identity, session
+from beep_orchestration.extraction.local.name_parts import repaired
+from beep_orchestration.extraction.local.name_shapes import shaped
+from beep_orchestration.extraction.local.name_spans import Named, disjoint
+from beep_orchestration.extraction.local.recurrence import KnownNames
+from beep_orchestration.extraction.model import Chunk, Mention
+from beep_orchestration.extraction.ontology import Ontology
+from beep_orchestration.extraction.prose import Block, blocks
+
+if TYPE_CHECKING:
+    from spacy.tokens import Doc
+
+_CONFIDENT, _DOUBTFUL = 0.8, 0.6
+_LED_BY = (" in", " at", " near", " from", " to", " of", " across", " throughout", " outside", " around", ",")
+
+
+class LocalMentionExtractor:
+    """`MentionExtractor` by the local model."""
+
+    @property
+    def identity(self) -> str:
+        return identity("local-mentions")
+
+    def extract_mentions(self, text: str, chunk: Chunk, ontology: Ontology) -> list[Mention]:  # noqa: ARG002
+        prose = list(blocks(text, chunk))
+        with session() as model:
+            documents = model.names(block.text for block in prose)
+            found = [_names(doc) for doc in documents]
+        known = KnownNames((block.text, names) for block, names in zip(prose, found, strict=True))
+        return [
+            _mention(text, block, name)
+            for block, names in zip(prose, found, strict=True)
+            for name in known.complete(block.text, names)
+        ]
+
+
+def _names(doc: "Doc") -> list[Named]:
+    recognized = [
+        name
+        for entity in doc.ents
+        for name in repaired(doc.text, Named(entity.start_char, entity.end_char, entity.label_))
+    ]
+    return disjoint(shaped(doc.text, recognized), recognized)
+
+
+def _mention(text: str, block: Block, name: Named) -> Mention:
+    span = block.span(name.start, name.end)
+    doubtful = name.label in PLACES and not block.text[: name.start].rstrip("\"'“ the").endswith(_LED_BY)
+    return Mention(
+        start=span.start,
+        end=span.end,
+        text=text[span.start : span.end],
+        label=name.label,
+        confidence=_DOUBTFUL if doubtful else _CONFIDENT,
+    )

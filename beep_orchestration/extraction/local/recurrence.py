@@ -1,0 +1,65 @@
+"""Names that recur: what was recognized once in a chunk is the same name where the recognizer overlooked or mistook it."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from beep_orchestration.extraction.labels import DATES, NUMBERS, PERSON, PLACES, UNKNOWN
+from beep_orchestration.extraction.local.name_spans import Named, disjoint
+
+_WORD = re.compile(r"[^\W\d_][\w'’&./-]*")
+_LED_BY = re.compile(r"\b(?:in|at|near|from|to)(?: the)? $")
+_SHORTEST = 3
+
+
+class KnownNames:
+    """The names of one chunk, by their first word."""
+
+    def __init__(self, texts: Iterable[tuple[str, Sequence[Named]]]) -> None:
+        labels: dict[str, Counter[str]] = defaultdict(Counter)
+        for text, names in texts:
+            for name in names:
+                if name.label not in DATES | NUMBERS:
+                    labels[text[name.start : name.end]][name.label] += 1
+        self._surnames = _surnames(labels)
+        self._labels = {name: counts.most_common(1)[0][0] for name, counts in labels.items() if _is_telling(name)}
+        self._labels |= dict.fromkeys(self._surnames, PERSON)
+        self._by_first_word = self._index()
+
+    def complete(self, text: str, names: Sequence[Named]) -> list[Named]:
+        """The names recognized in a block of the chunk, corrected, and those that recur in it unrecognized."""
+        return disjoint([self._corrected(text, name) for name in names], self._recurring(text))
+
+    def _index(self) -> dict[str, list[str]]:
+        index: dict[str, list[str]] = defaultdict(list)
+        for name in sorted(self._labels, key=lambda known: (-len(known), known)):
+            first = _WORD.match(name)
+            if first:
+                index[first.group()].append(name)
+        return index
+
+    def _corrected(self, text: str, name: Named) -> Named:
+        """A surname is a person, unless it stands where a place does ('in Washington')."""
+        is_surname = text[name.start : name.end] in self._surnames and name.label not in (PERSON, *DATES, *NUMBERS)
+        if is_surname and not (name.label in PLACES and _LED_BY.search(text, max(0, name.start - 12), name.start)):
+            return name._replace(label=PERSON)
+        return name
+
+    def _recurring(self, text: str) -> Iterator[Named]:
+        for word in _WORD.finditer(text):
+            for name in self._by_first_word.get(word.group().removesuffix("'s").removesuffix("’s").rstrip(".,'’-/&"), ()):
+                end = word.start() + len(name)
+                if text.startswith(name, word.start()) and not text[end : end + 1].isalnum():
+                    yield Named(word.start(), end, self._labels[name])
+                    break
+
+
+def _surnames(labels: dict[str, Counter[str]]) -> set[str]:
+    """Last words of persons' full names, unless an organization is called so too ('Henry Ford', 'Ford Motor Company')."""
+    people = {name.split()[-1] for name, counts in labels.items() if " " in name and counts.most_common(1)[0][0] == PERSON}
+    others = {name.split()[0] for name, counts in labels.items() if " " in name and counts.most_common(1)[0][0] != PERSON}
+    return {name for name in people - others if len(name) >= _SHORTEST and name[0].isupper() and name.isalpha()}
+
+
+def _is_telling(name: str) -> bool:
+    return len(name) >= _SHORTEST and name[0].isupper() and name != UNKNOWN

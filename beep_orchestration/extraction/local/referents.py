@@ -1,0 +1,156 @@
+"""Which entity a word of a sentence refers to: a name, a pronoun, 'the company', or a noun beside a name.
+
+Pronouns and definite nouns refer to the last fitting subject, after the centering rules of Grosz, Joshi and Weinstein,
+"Centering" (1995): subjects are what the next sentence goes on about. Where two fit, or none lately, nothing is guessed.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from beep_orchestration.extraction.local.type_words import CONCEPT_OF_LABEL, WORD_LABELS
+from beep_orchestration.extraction.model import Entity
+
+if TYPE_CHECKING:
+    from spacy.tokens import Span, Token
+
+_MASCULINE = frozenset(("he", "him", "his", "himself"))
+_FEMININE = frozenset(("she", "her", "hers", "herself"))
+_NEUTER = frozenset(("it", "its", "itself"))
+_PRONOUN_CERTAINTY, _NOUN_CERTAINTY = 0.75, 0.65
+_REACH = 3  # sentences back
+_DEEPEST = 4
+
+
+class Referent(NamedTuple):
+    """An entity, and how surely it is meant."""
+
+    entity: Entity
+    certainty: float
+
+
+class Referents:
+    """Reads sentences in their order, remembering what they are about."""
+
+    def __init__(self) -> None:
+        self._names: Mapping[int, Entity] = {}
+        self._recent: list[list[Entity]] = []
+        self._genders: dict[str, frozenset[str]] = {}
+
+    def enter(self, names: Mapping[int, Entity]) -> None:
+        """Begin a block whose token indices stand for these entities."""
+        self._names = names
+
+    def leave(self, sentence: "Span") -> None:
+        """Remember whom the sentence was about: its subjects, else its only person."""
+        subjects = [found.entity for token in sentence if _is_main_subject(token) for found in self.of(token)]
+        present = list({found.id: found for token in sentence if (found := self._names.get(token.i))}.values())
+        people = [entity for entity in present if concept_of(entity) == "PERSON"]
+        self._recent.append(subjects or (people if len(people) == 1 else []))
+        del self._recent[:-_REACH]
+
+    def same_name(self, first: "Token", second: "Token") -> bool:
+        """Whether both words belong to mentions of one entity."""
+        name = self._names.get(first.i)
+        return name is not None and name is self._names.get(second.i)
+
+    def of(self, token: "Token", depth: int = 0) -> list[Referent]:
+        """All that a word and those coordinated with it refer to; empty where that is not clear."""
+        found = self._of_one(token, depth)
+        if depth == 0:
+            for other in token.conjuncts:
+                if other.i > token.i:
+                    found += self._of_one(other, 1)
+        return found
+
+    def _of_one(self, token: "Token", depth: int) -> list[Referent]:
+        name = self._names.get(token.i)
+        if name is not None:
+            return [Referent(name, 1.0)]
+        if depth > _DEEPEST:
+            return []
+        if token.tag_ in ("WP", "WDT", "WP$"):
+            antecedent = _antecedent(token)
+            return self._of_one(antecedent, depth + 1) if antecedent is not None else []
+        if token.pos_ == "PRON":
+            return self._of_pronoun(token)
+        return self._of_noun(token, depth) if token.pos_ in ("NOUN", "PROPN") else []
+
+    def _of_pronoun(self, token: "Token") -> list[Referent]:
+        word = token.lower_
+        if word in _NEUTER and token.dep_ in ("nsubj", "nsubjpass", "poss"):
+            return self._last(token, lambda entity: concept_of(entity) not in ("PERSON", "DATE", "NORP", "GPE"), 1)
+        gender = _MASCULINE if word in _MASCULINE else _FEMININE if word in _FEMININE else None
+        if gender is None:
+            return []
+        found = self._last(token, lambda entity: concept_of(entity) == "PERSON" and self._genders.get(entity.id, gender) == gender, _REACH)
+        for referent in found:
+            self._genders[referent.entity.id] = gender
+        return found
+
+    def _of_noun(self, token: "Token", depth: int) -> list[Referent]:
+        concept = WORD_LABELS.get(token.lemma_.lower())
+        for child in token.children:
+            name = self._names.get(child.i)
+            if name is None:
+                continue
+            if child.dep_ == "appos" and token.tag_ not in ("NNS", "NNPS"):
+                return [Referent(name, 0.95)]
+            if child.dep_ in ("compound", "nmod", "amod") and concept is not None and concept_of(name) == concept:
+                return [Referent(name, 0.9)]
+        if token.dep_ == "appos":
+            return self._of_one(token.head, depth + 1)
+        if token.dep_ == "attr":
+            return [found for child in token.head.children if child.dep_ == "nsubj" for found in self._of_one(child, depth + 1)]
+        if concept in ("ORG", "PRODUCT", "LANGUAGE") and _is_definite(token):
+            return self._last(token, lambda entity: concept_of(entity) == concept, 2, _NOUN_CERTAINTY)
+        return []
+
+    def _last(
+        self, token: "Token", fits: Callable[[Entity], bool], reach: int, certainty: float = _PRONOUN_CERTAINTY
+    ) -> list[Referent]:
+        """The one fitting entity that the sentence so far, or else the last one with any, was about."""
+        for about in (self._earlier_names(token), *reversed(self._recent[-reach:])):
+            fitting = {entity.id: entity for entity in about if fits(entity)}
+            if fitting:
+                return [Referent(entity, certainty) for entity in fitting.values()] if len(fitting) == 1 else []
+        return []
+
+    def _earlier_names(self, token: "Token") -> list[Entity]:
+        """Names before this word in its sentence: the last that is a subject, else all."""
+        earlier = [word for word in token.sent if word.i < token.i and word.i in self._names]
+        subjects = [word for word in earlier if word.dep_ in ("nsubj", "nsubjpass")]
+        return [self._names[word.i] for word in subjects[-1:] or earlier]
+
+
+def concept_of(entity: Entity) -> str:
+    """The coarse type of an entity: what its class is called, else what most of its mentions are labelled."""
+    words = entity.type.casefold().split()
+    concept = WORD_LABELS.get(words[-1]) if words else None
+    if concept is not None:
+        return concept
+    label = Counter(mention.label for mention in entity.mentions).most_common(1)[0][0]
+    return CONCEPT_OF_LABEL.get(label, label)
+
+
+def _is_main_subject(token: "Token") -> bool:
+    return token.dep_ in ("nsubj", "nsubjpass") and token.head.dep_ in ("ROOT", "conj")
+
+
+def _antecedent(pronoun: "Token") -> "Token | None":
+    for ancestor in _upwards(pronoun):
+        if ancestor.dep_ == "relcl":
+            return ancestor.head
+    return None
+
+
+def _upwards(token: "Token") -> "Iterator[Token]":
+    while token.head.i != token.i:
+        token = token.head
+        yield token
+
+
+def _is_definite(noun: "Token") -> bool:
+    """'the company', 'this machine', with nothing that says which."""
+    words = [child for child in noun.children if child.dep_ != "punct"]
+    return len(words) == 1 and words[0].lower_ in ("the", "this")

@@ -1,0 +1,154 @@
+"""What goes into an extraction, what travels between its activities, and what comes out.
+
+All offsets are Unicode code points into the document's text, end exclusive, so `text[start:end]` is what they name.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from beep_orchestration.errors import InvalidDocumentError
+from beep_orchestration.extraction.documents import validate_document, validate_storable
+
+Confidence = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Value(BaseModel):
+    """An immutable value that refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ExtractionOptions(Value):
+    """How a document is cut up and what is kept; sizes count code points."""
+
+    chunk_size: int = Field(default=2_000, ge=200, le=100_000, description="Longest chunk, in code points")
+    chunk_overlap: int = Field(default=200, ge=0, description="Text repeated at the start of the next chunk, in code points")
+    batch_size: int = Field(default=50, ge=1, le=10_000, description="Entities that one classification activity types")
+    minimum_mention_confidence: Confidence = 0.0
+    minimum_relation_confidence: Confidence = 0.5
+    concurrency: int = Field(default=4, ge=1, le=1_000, description="Activities of one type that run at the same time")
+
+    @model_validator(mode="after")
+    def _overlap_is_shorter_than_a_chunk(self) -> Self:
+        if self.chunk_overlap * 2 > self.chunk_size:
+            raise ValueError("chunk_overlap must be at most half of chunk_size")
+        return self
+
+
+class ExtractionInput(Value):
+    """A document and how to extract from it: the input of the `extraction` workflow."""
+
+    document_id: str = Field(min_length=1, max_length=500)
+    text: str
+    source_uri: str | None = Field(default=None, max_length=2_000)
+    title: str | None = Field(default=None, max_length=1_000)
+    ontology: str | None = Field(default=None, max_length=1_000_000, description="Turtle text; the built-in ontology if absent")
+    options: ExtractionOptions = ExtractionOptions()
+
+    @field_validator("document_id", "source_uri", "title", "ontology", mode="before")
+    @classmethod
+    def _can_be_stored(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, str):
+            _refuse_as_pydantic_does(validate_storable, value, str(info.field_name))
+        return value
+
+    @field_validator("text", mode="before")
+    @classmethod
+    def _is_a_document(cls, value: object) -> object:
+        if isinstance(value, str):
+            _refuse_as_pydantic_does(validate_document, value, "text")
+        return value
+
+
+class Span(Value):
+    """A stretch of the document: `text[start:end]`."""
+
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+
+
+class Chunk(Span):
+    """A stretch that one `mentions` and one `relations` activity work on."""
+
+    index: int = Field(ge=0)
+    hidden: tuple[Span, ...] = Field(default=(), description="Markup, code and comments: in the document, but not its prose")
+
+
+class Mention(Span):
+    """A name in the document: `text` is exactly `document[start:end]`; `label` is the extractor's coarse type."""
+
+    text: str
+    label: str
+    confidence: Confidence
+
+
+class Candidate(Value):
+    """Mentions that name the same thing, before it is typed. `key` orders and identifies it within the document."""
+
+    key: str
+    name: str
+    aliases: tuple[str, ...]
+    mentions: tuple[Mention, ...]
+
+
+class Entity(Value):
+    """A thing of the document. `id` is unique in the graph and readable (`ada-lovelace`); `type` is a class of the ontology."""
+
+    id: str
+    name: str
+    type: str
+    aliases: tuple[str, ...]
+    mentions: tuple[Mention, ...]
+    confidence: Confidence
+
+
+class Relation(Value):
+    """A fact: `subject` and `object` are entity ids, `evidence` the sentences that state it."""
+
+    subject: str
+    predicate: str
+    object: str
+    confidence: Confidence
+    evidence: tuple[Span, ...]
+
+
+class GraphStatistics(Value):
+    """Counts of one graph."""
+
+    characters: int
+    chunks: int
+    mentions: int
+    entities: int
+    relations: int
+    entities_by_type: dict[str, int]
+    relations_by_predicate: dict[str, int]
+
+
+class Graph(Value):
+    """What an extraction yields; the same input always gives the same graph, byte for byte."""
+
+    document_id: str
+    title: str | None
+    source_uri: str | None
+    text_digest: str
+    entities: tuple[Entity, ...]
+    relations: tuple[Relation, ...]
+    stats: GraphStatistics
+
+
+def _refuse_as_pydantic_does(validate: Callable[[str, str], None], value: str, field: str) -> None:
+    """Turn our refusal into one that pydantic collects with the others; problem and remedy travel as its context."""
+    try:
+        validate(value, field)
+    except InvalidDocumentError as error:
+        context = {"problem": error.problem, "remedy": error.remedy}
+        raise PydanticCustomError("invalid_document", "{problem}; {remedy}", context) from error
+
+
+def text_digest(text: str) -> str:
+    """SHA-256 of the text in UTF-8, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()

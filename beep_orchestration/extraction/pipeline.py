@@ -1,0 +1,64 @@
+"""The activities in their order, in memory: what the workflow does, without its durability. Read this first."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from beep_orchestration.extraction.assembly import assemble
+from beep_orchestration.extraction.chunking import chunk_text
+from beep_orchestration.extraction.local import local_extractors
+from beep_orchestration.extraction.model import Candidate, Chunk, Entity, ExtractionInput, Graph, Mention
+from beep_orchestration.extraction.ontology import load_ontology
+from beep_orchestration.extraction.protocols import Extractors
+from beep_orchestration.extraction.resolution import resolve
+
+
+def extract(document: ExtractionInput, extractors: Extractors | None = None) -> Graph:
+    """The graph of one document, by the local extractors unless told otherwise. Deterministic with those.
+
+    Raises:
+        InvalidOntologyError: the input's ontology is not Turtle or has no class.
+    """
+    use = extractors or local_extractors()
+    text = document.text
+    ontology = load_ontology(document.ontology)
+    chunks = chunk_text(text, document.options)
+    mentions = [found for chunk in chunks for found in use.mentions.extract_mentions(text, chunk, ontology)]
+    entities = [
+        entity
+        for batch in batches(resolve(mentions), document.options.batch_size)
+        for entity in use.entities.classify_entities(text, batch, ontology)
+    ]
+    relations = [
+        relation
+        for chunk, present in zip(chunks, entities_by_chunk(entities, chunks), strict=True)
+        for relation in use.relations.extract_relations(text, chunk, present, ontology)
+    ]
+    return assemble(document, chunks, entities, relations)
+
+
+def batches(candidates: Sequence[Candidate], size: int) -> list[list[Candidate]]:
+    """The candidates in their order, `size` at a time: the inputs of the `entities` activities."""
+    return [list(candidates[start : start + size]) for start in range(0, len(candidates), size)]
+
+
+def entities_by_chunk(entities: Sequence[Entity], chunks: Sequence[Chunk]) -> list[list[Entity]]:
+    """For each chunk the entities mentioned in it, with only the mentions that lie inside: inputs of `relations`.
+
+    A mention in an overlap belongs to both chunks. Time is linear in mentions and chunks together.
+    """
+    inside: list[list[Entity]] = [[] for _ in chunks]
+    ends = [chunk.end for chunk in chunks]
+    for entity in entities:
+        for index, mentions in _mentions_by_chunk(entity, chunks, ends).items():
+            inside[index].append(entity.model_copy(update={"mentions": tuple(mentions)}))
+    return inside
+
+
+def _mentions_by_chunk(entity: Entity, chunks: Sequence[Chunk], ends: Sequence[int]) -> dict[int, list[Mention]]:
+    found: dict[int, list[Mention]] = {}
+    for mention in entity.mentions:
+        index = bisect_left(ends, mention.end)
+        while index < len(chunks) and chunks[index].start <= mention.start:
+            found.setdefault(index, []).append(mention)
+            index += 1
+    return found

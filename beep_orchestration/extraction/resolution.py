@@ -1,0 +1,210 @@
+"""Which mentions name the same thing.
+
+1. The same place in the document, found in two overlapping chunks, is one mention (the longest wins).
+2. Mentions with the same name and kind are one candidate; with the same name and different kinds they are two
+   (Washington the person and the city) unless one kind is rare enough to be a labelling slip.
+3. A surname or first name belongs to the one person in the document who has it, an acronym to the one name that it
+   abbreviates. Where there are several, nothing is guessed and it stays by itself.
+
+Every step looks names up in dictionaries: time grows with the number of mentions, not with its square.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+from beep_orchestration.extraction.labels import ORGANIZATION, PERSON, kind_of
+from beep_orchestration.extraction.model import Candidate, Mention
+from beep_orchestration.extraction.names import (
+    acronym,
+    clean_name,
+    comparison_key,
+    date_key,
+    organization_key,
+    person_words,
+    readable_ids,
+)
+
+Group = tuple[str, str]
+"""A kind and a comparison key: the mentions that step 2 puts together."""
+
+_SLIP = 3  # a kind is a labelling slip if another has at least this many times its mentions
+_CONFUSED = frozenset({"organization", "made"})  # 'ENIAC' or 'Unix': labelled as either, and hardly ever both
+_TAKEN_FOR = frozenset({"organization", "made", "unknown", "place"})
+_SURE = 0.7  # a place that stands where places stand ('in Washington')
+_SHORTEST_ACRONYM = 2
+
+
+def resolve(mentions: Iterable[Mention]) -> list[Candidate]:
+    """Group the mentions of all chunks into candidates, ordered by first mention. Each mention is in exactly one.
+
+    Deterministic: the order and duplication of the input change nothing.
+    """
+    groups = _by_name(_disjoint(mentions))
+    _merge_slips(groups)
+    merged = _merge_aliases(groups)
+    found = sorted((sorted(members, key=_position) for members in merged.values()), key=lambda members: _position(members[0]))
+    names = [_best_name(members) for members in found]
+    return [
+        Candidate(key=key, name=name, aliases=_aliases(name, members), mentions=tuple(members))
+        for key, name, members in zip(readable_ids(names), names, found, strict=True)
+    ]
+
+
+def _position(mention: Mention) -> tuple[int, int]:
+    return mention.start, mention.end
+
+
+def _disjoint(mentions: Iterable[Mention]) -> Iterator[Mention]:
+    """Of mentions that overlap only the longest; among equals the most confident, then the first label."""
+    kept: Mention | None = None
+    for mention in sorted(mentions, key=lambda found: (found.start, -found.end, -found.confidence, found.label)):
+        if kept is None or mention.start >= kept.end:
+            if kept is not None:
+                yield kept
+            kept = mention
+        elif mention.end - mention.start > kept.end - kept.start:
+            kept = mention
+    if kept is not None:
+        yield kept
+
+
+def _by_name(mentions: Iterable[Mention]) -> dict[Group, list[Mention]]:
+    groups: dict[Group, list[Mention]] = defaultdict(list)
+    for mention in mentions:
+        kind = kind_of(mention.label)
+        groups[kind, _key(kind, clean_name(mention.text))].append(mention)
+    return groups
+
+
+def _key(kind: str, name: str) -> str:
+    if kind == "organization":
+        return organization_key(name)
+    if kind == "date":
+        return date_key(name)
+    if kind == "person":
+        return " ".join(person_words(name))
+    return comparison_key(name)
+
+
+def _merge_slips(groups: dict[Group, list[Mention]]) -> None:
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for kind, key in groups:
+        kinds[key].append(kind)
+    for key, found in kinds.items():
+        if len(found) > 1:
+            _merge_kinds(groups, key, sorted(found, key=lambda kind: (kind == "unknown", -len(groups[kind, key]), kind)))
+
+
+def _merge_kinds(groups: dict[Group, list[Mention]], key: str, kinds: list[str]) -> None:
+    main = kinds[0]
+    for kind in kinds[1:]:
+        rare = len(groups[kind, key]) * _SLIP <= len(groups[main, key])
+        if rare or {kind, main} == _CONFUSED or kind == "unknown":
+            groups[main, key].extend(groups.pop((kind, key)))
+
+
+def _merge_aliases(groups: dict[Group, list[Mention]]) -> dict[Group, list[Mention]]:
+    owners = {**_surname_owners(groups), **_person_owners(groups), **_acronym_owners(groups), **_defined_owners(groups)}
+    merged: dict[Group, list[Mention]] = defaultdict(list)
+    for group, members in groups.items():
+        merged[_final_owner(group, owners)].extend(members)
+    return merged
+
+
+def _final_owner(group: Group, owners: Mapping[Group, Group]) -> Group:
+    seen = {group}
+    while group in owners and owners[group] not in seen:
+        group = owners[group]
+        seen.add(group)
+    return group
+
+
+def _person_owners(groups: Mapping[Group, list[Mention]]) -> dict[Group, Group]:
+    """Part of a person's name -> the whole name, where only one person has it."""
+    by_part: dict[str, set[str]] = defaultdict(set)
+    for kind, key in groups:
+        if kind == "person" and " " in key:
+            for part in _name_parts(key) - {key}:
+                by_part[part].add(key)
+    return {
+        ("person", part): ("person", owner)
+        for part, keys in by_part.items()
+        if ("person", part) in groups and (owner := _only(keys, by_part)) is not None
+    }
+
+
+def _only(keys: set[str], by_part: Mapping[str, set[str]]) -> str | None:
+    """The one person among them, of whose name the others may be parts themselves ('von Neumann')."""
+    whole = keys if len(keys) == 1 else {key for key in keys if key not in by_part}
+    return min(whole) if len(whole) == 1 else None
+
+
+def _surname_owners(groups: Mapping[Group, list[Mention]]) -> dict[Group, Group]:
+    """A surname that was taken for something else -> the person, unless it may well be something else."""
+    people = Counter(key.split()[-1] for kind, key in groups if kind == "person" and " " in key)
+    full = {key.split()[-1]: ("person", key) for kind, key in groups if kind == "person" and " " in key}
+    firsts = {key.split()[0] for kind, key in groups if kind == "organization" and " " in key}
+    return {
+        (kind, key): full[key]
+        for (kind, key), members in groups.items()
+        if kind in _TAKEN_FOR and people[key] == 1 and (key not in firsts or ("person", key) in groups) and not _is_surely_place(kind, members)
+    }
+
+
+def _is_surely_place(kind: str, members: list[Mention]) -> bool:
+    return kind == "place" and max(member.confidence for member in members) >= _SURE
+
+
+def _name_parts(key: str) -> set[str]:
+    """What else this person may be called: 'ada', 'lovelace', and 'presper eckert' for 'j. presper eckert'."""
+    words = key.split()
+    return {words[0], words[-1], " ".join(words[1:]), " ".join(words[-2:]), f"{words[0]} {words[-1]}"}
+
+
+def _acronym_owners(groups: Mapping[Group, list[Mention]]) -> dict[Group, Group]:
+    """Acronym -> the name that it abbreviates, where only one name of its kind has these initials."""
+    by_acronym: dict[Group, set[Group]] = defaultdict(set)
+    for group, members in groups.items():
+        if group[0] in _CONFUSED and " " in group[1]:
+            by_acronym[group[0], acronym(clean_name(members[0].text))].add(group)
+    return {
+        short: min(long)
+        for short, long in by_acronym.items()
+        if short in groups and len(long) == 1 and _is_acronym(groups[short][0].text)
+    }
+
+
+def _defined_owners(groups: Mapping[Group, list[Mention]]) -> dict[Group, Group]:
+    """'Code and Cypher School (GC&CS)': what stands in brackets right after a name that has its initials."""
+    ends = {member.end: group for group, members in groups.items() if group[0] in _CONFUSED for member in members}
+    return {
+        group: ends[member.start - 2]
+        for group, members in groups.items()
+        if group[0] in _CONFUSED
+        for member in members
+        if ends.get(member.start - 2, group) != group and _abbreviates(group[1], ends[member.start - 2][1])
+    }
+
+
+def _abbreviates(short: str, long: str) -> bool:
+    """Whether the letters of `short` occur in this order in `long`, the first one at its beginning."""
+    letters = [character for character in short if character.isalnum()]
+    rest = iter(long)
+    return " " not in short and len(long) > len(short) and short[:1] == long[:1] and all(letter in rest for letter in letters)
+
+
+def _is_acronym(text: str) -> bool:
+    return len(text) >= _SHORTEST_ACRONYM and text.isupper() and text.isalpha()
+
+
+def _best_name(members: list[Mention]) -> str:
+    """The most complete name of a person or organization, else the most frequent; the earliest among equals."""
+    counts = Counter(clean_name(member.text) for member in members)
+    labels = {member.label for member in members}
+    if labels & {PERSON, ORGANIZATION}:
+        return max(counts, key=lambda name: (len(name.split()), counts[name]))
+    return max(counts, key=lambda name: counts[name])
+
+
+def _aliases(name: str, members: list[Mention]) -> tuple[str, ...]:
+    return tuple(sorted({clean_name(member.text) for member in members} - {name}))

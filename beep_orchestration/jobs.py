@@ -1,0 +1,32 @@
+"""The jobs. Read this first: the workflow from document to graph, and the three that steer executions from the UI."""
+
+import dagster as dg
+
+from beep_orchestration.io_managers import checkpoint_io_manager
+from beep_orchestration.ops import (
+    IO_MANAGER,
+    assemble_graph_op,
+    chunk_text_op,
+    classify_entities_op,
+    extract_mentions_op,
+    extract_relations_op,
+)
+from beep_orchestration.resources import WorkflowResource
+from beep_orchestration.workflow_types import EXTRACTION
+
+@dg.job(
+    name=EXTRACTION.job_name,
+    description=(
+        "A document becomes a knowledge graph, durably: each op is an activity type, whose activities are recorded one by one "
+        "and never run again once completed, whichever run goes on. Paste a document into `ops: chunk_text: config`, "
+        "or start one with `beep start FILE`."
+    ),
+    executor_def=dg.in_process_executor,
+    resource_defs={"workflow": WorkflowResource(workflow_type=EXTRACTION.name), IO_MANAGER: checkpoint_io_manager},
+    tags={"dagster/retry_strategy": "ALL_STEPS"},
+)
+def extraction_job() -> None:
+    """Chunk, find mentions, type entities, relate them, assemble the graph."""
+    chunks = chunk_text_op()
+    entities = classify_entities_op(extract_mentions_op(chunks))
+    assemble_graph_op(chunks, entities, extract_relations_op(chunks, entities))

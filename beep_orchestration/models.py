@@ -1,0 +1,159 @@
+"""The words of the product as types: states and their transitions, and what callers get back."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from beep_orchestration.ids import OrganizationId, WorkflowExecutionId
+
+
+class ExecutionStatus(StrEnum):
+    """Where an execution stands; docs/states.md draws it."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether only an explicit resume can change it."""
+        return self is not ExecutionStatus.RUNNING
+
+
+class ActivityStatus(StrEnum):
+    """Where one attempt of an activity stands. `pending` waits for its retry time."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class RunOutcome(StrEnum):
+    """How a Dagster run that carried an execution ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+
+EXECUTION_TRANSITIONS: Mapping[ExecutionStatus, frozenset[ExecutionStatus]] = MappingProxyType(
+    {
+        ExecutionStatus.RUNNING: frozenset(
+            {ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
+        ),
+        ExecutionStatus.FAILED: frozenset({ExecutionStatus.RUNNING}),
+        ExecutionStatus.CANCELLED: frozenset({ExecutionStatus.RUNNING}),
+        ExecutionStatus.COMPLETED: frozenset(),
+    }
+)
+"""The only changes of an execution's status. Those back to `running` are an explicit resume."""
+
+ACTIVITY_TRANSITIONS: Mapping[ActivityStatus, frozenset[ActivityStatus]] = MappingProxyType(
+    {
+        ActivityStatus.PENDING: frozenset({ActivityStatus.RUNNING}),
+        ActivityStatus.RUNNING: frozenset({ActivityStatus.COMPLETED, ActivityStatus.FAILED}),
+        ActivityStatus.COMPLETED: frozenset({ActivityStatus.FAILED}),
+        ActivityStatus.FAILED: frozenset(),
+    }
+)
+"""The only changes of an attempt's status. `completed -> failed` retires a checkpoint that other code or input wrote."""
+
+
+def sources_of(target: ExecutionStatus) -> frozenset[ExecutionStatus]:
+    """The statuses from which an execution may become `target`."""
+    return frozenset(source for source, targets in EXECUTION_TRANSITIONS.items() if target in targets)
+
+
+def activity_sources_of(target: ActivityStatus) -> frozenset[ActivityStatus]:
+    """The statuses from which an attempt may become `target`."""
+    return frozenset(source for source, targets in ACTIVITY_TRANSITIONS.items() if target in targets)
+
+
+PROGRESS_SIGNAL = "progress"
+"""The name of the signals that executions write about themselves; senders may not use it."""
+
+
+class Model(BaseModel):
+    """An immutable value that refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ErrorInfo(Model):
+    """An error as it is stored: never with secrets, never with text that jsonb cannot hold."""
+
+    type: str
+    message: str
+    activity_name: str | None = None
+    attempt: int | None = None
+    stack: str | None = None
+
+
+class StageProgress(Model):
+    """How far the activities of one type are; `attempts` counts their tries, repeated ones included."""
+
+    done: int
+    total: int
+    attempts: int = 0
+
+
+class Checkpoint(Model):
+    """What an execution has durably reached, by activity type in the order of their first activity."""
+
+    stages: dict[str, StageProgress] = {}
+
+
+class WorkflowStatus(Model):
+    """What `get_status` answers: one consistent reading of the tables."""
+
+    execution_id: WorkflowExecutionId
+    organization_id: OrganizationId
+    workflow_type: str
+    workflow_version: int
+    status: ExecutionStatus
+    current_activity: str | None
+    activities: dict[str, StageProgress] = Field(description="done, total and attempts per activity type")
+    attempts: int = Field(description="attempts of all activities, retries included")
+    started_at: datetime
+    updated_at: datetime
+    completed_at: datetime | None
+    error: ErrorInfo | None
+    dagster_run_ids: tuple[str, ...] = Field(description="oldest first")
+    dagster_url: str | None = Field(description="the newest run in the Dagster UI")
+
+
+class ExecutionPage(Model):
+    """A page of executions, newest first; `cursor` is None on the last one."""
+
+    executions: tuple[WorkflowStatus, ...]
+    cursor: str | None
+
+
+class CancelResult(Model):
+    """Who won: `status` is the execution's final state, `cancelled_now` whether this call brought it about."""
+
+    execution_id: WorkflowExecutionId
+    status: Literal[ExecutionStatus.CANCELLED, ExecutionStatus.COMPLETED, ExecutionStatus.FAILED]
+    cancelled_now: bool
+
+
+class RetryPolicy(Model):
+    """How often an activity is tried and how long it waits in between, in seconds.
+
+    The wait before attempt n is `min(first_delay * 2 ** (n - 2), maximum_delay)`, of which a random half is taken off
+    ("equal jitter"), so that activities which failed together do not return together.
+    """
+
+    maximum_attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    first_delay: Annotated[float, Field(ge=0)] = 1.0
+    maximum_delay: Annotated[float, Field(ge=0)] = 60.0
+
+
+Json = dict[str, Any]

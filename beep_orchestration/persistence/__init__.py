@@ -1,0 +1,10 @@
+"""The only SQL of the project.
+
+`Database` opens transactions; within one, `WorkflowPersistence` saves and loads executions, activities, signals and runs.
+Nothing here commits by itself, so whoever opens the transaction decides what becomes visible together.
+"""
+
+from beep_orchestration.persistence.database import Database, WorkflowPersistence
+from beep_orchestration.persistence.rows import ActivityRow, ExecutionRow, RunRow, SignalRow
+
+__all__ = ["ActivityRow", "Database", "ExecutionRow", "RunRow", "SignalRow", "WorkflowPersistence"]

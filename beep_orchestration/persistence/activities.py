@@ -1,0 +1,150 @@
+"""Rows of `knowledge_workflow_activity`: one for each attempt of each activity."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Text, bindparam, cast, func, or_, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
+
+from beep_orchestration.ids import OrganizationId, WorkflowActivityId, WorkflowExecutionId
+from beep_orchestration.models import ActivityStatus, ErrorInfo, Json, activity_sources_of
+from beep_orchestration.persistence.executions import CLOCK
+from beep_orchestration.persistence.rows import ActivityRow
+from beep_orchestration.tables import activity
+
+_COLUMNS = tuple(column for column in activity.c if column.name != "created_at")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewAttempt:
+    """One try of one activity that is about to be made."""
+
+    id: WorkflowActivityId
+    workflow_execution_id: WorkflowExecutionId
+    organization_id: OrganizationId
+    activity_name: str
+    activity_type: str
+    attempt_number: int
+    input: Json
+    input_digest: str
+    code_version: str
+    epoch: int
+
+
+class Activities:
+    """Saves and loads attempts within one transaction. Each change of status is a compare-and-set."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def save(self, attempts: Sequence[NewAttempt], status: ActivityStatus = ActivityStatus.RUNNING) -> None:
+        """Store new attempts as `running`, or as `pending` those that wait for their retry time."""
+        if attempts:
+            rows = [vars(attempt) | {"status": status} for attempt in attempts]
+            self._connection.execute(insert(activity).values(started_at=CLOCK), rows)
+
+    def start_pending(self, attempt_ids: Sequence[WorkflowActivityId], epoch: int) -> int:
+        """`pending -> running` under this epoch; how many changed is the answer."""
+        statement = (
+            update(activity)
+            .where(activity.c.id.in_(attempt_ids), _may_become(ActivityStatus.RUNNING))
+            .values(status=ActivityStatus.RUNNING, epoch=epoch, started_at=CLOCK)
+        )
+        return self._connection.execute(statement).rowcount if attempt_ids else 0
+
+    def complete(self, outputs: Sequence[tuple[WorkflowActivityId, str]]) -> int:
+        """`running -> completed` with these outputs, given as JSON text; how many changed is the answer."""
+        if not outputs:
+            return 0
+        statement = (
+            update(activity)
+            .where(activity.c.id == bindparam("attempt_id"), _may_become(ActivityStatus.COMPLETED))
+            .values(
+                status=ActivityStatus.COMPLETED, output=cast(bindparam("attempt_output", type_=Text), JSONB), completed_at=CLOCK
+            )
+        )
+        rows = [{"attempt_id": attempt_id, "attempt_output": output} for attempt_id, output in outputs]
+        return self._connection.execute(statement, rows).rowcount
+
+    def fail(self, errors: Sequence[tuple[WorkflowActivityId, ErrorInfo]]) -> int:
+        """`running -> failed`, or `completed -> failed` for a retired checkpoint; how many changed is the answer."""
+        if not errors:
+            return 0
+        statement = (
+            update(activity)
+            .where(activity.c.id == bindparam("attempt_id"), _may_become(ActivityStatus.FAILED))
+            .values(status=ActivityStatus.FAILED, error=bindparam("attempt_error", type_=JSONB), completed_at=CLOCK)
+        )
+        rows = [
+            {"attempt_id": attempt_id, "attempt_error": error.model_dump(mode="json")} for attempt_id, error in errors
+        ]
+        return self._connection.execute(statement, rows).rowcount
+
+    def fail_running(self, execution_id: WorkflowExecutionId, error: ErrorInfo) -> int:
+        """Close every attempt that a process left `running`; how many changed is the answer."""
+        statement = (
+            update(activity)
+            .where(activity.c.workflow_execution_id == execution_id, activity.c.status == ActivityStatus.RUNNING)
+            .values(status=ActivityStatus.FAILED, error=error.model_dump(mode="json"), completed_at=CLOCK)
+        )
+        return self._connection.execute(statement).rowcount
+
+    def load_latest(self, execution_id: WorkflowExecutionId, activity_type: str) -> dict[str, ActivityRow]:
+        """The newest attempt of each activity of a type, or its completed one, by activity name."""
+        statement = (
+            select(*_COLUMNS)
+            .where(activity.c.workflow_execution_id == execution_id, activity.c.activity_type == activity_type)
+            .distinct(activity.c.activity_name)
+            .order_by(
+                activity.c.activity_name,
+                (activity.c.status == ActivityStatus.COMPLETED).desc(),
+                activity.c.attempt_number.desc(),
+            )
+        )
+        return {row.activity_name: row for row in map(_activity_row, self._connection.execute(statement))}
+
+    def load_completed_outputs(self, execution_id: WorkflowExecutionId, activity_type: str) -> dict[str, Any]:
+        """The outputs of the completed activities of a type, by activity name."""
+        statement = select(activity.c.activity_name, activity.c.output).where(
+            activity.c.workflow_execution_id == execution_id,
+            activity.c.activity_type == activity_type,
+            activity.c.status == ActivityStatus.COMPLETED,
+        )
+        return {name: output for name, output in self._connection.execute(statement)}
+
+    def find_status(self, attempt_id: WorkflowActivityId) -> ActivityStatus | None:
+        """The status of one attempt, None if it was never stored."""
+        status = self._connection.execute(select(activity.c.status).where(activity.c.id == attempt_id)).scalar_one_or_none()
+        return None if status is None else ActivityStatus(status)
+
+    def list_attempts(self, execution_id: WorkflowExecutionId) -> list[ActivityRow]:
+        """Every attempt of an execution in the order in which they were made."""
+        statement = (
+            select(*_COLUMNS)
+            .where(activity.c.workflow_execution_id == execution_id)
+            .order_by(activity.c.started_at, activity.c.activity_name, activity.c.attempt_number)
+        )
+        return [_activity_row(row) for row in self._connection.execute(statement)]
+
+    def count_completed(self, execution_id: WorkflowExecutionId) -> int:
+        """How many activities of an execution are completed."""
+        statement = select(func.count()).where(
+            activity.c.workflow_execution_id == execution_id, activity.c.status == ActivityStatus.COMPLETED
+        )
+        return self._connection.execute(statement).scalar_one()
+
+
+def _may_become(target: ActivityStatus) -> ColumnElement[bool]:
+    """Not an IN list: SQLAlchemy cannot expand one in a statement that is executed for many rows."""
+    return or_(*(activity.c.status == source for source in sorted(activity_sources_of(target))))
+
+
+def _activity_row(row: Row[Any]) -> ActivityRow:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+    values["id"] = WorkflowActivityId(values["id"])
+    values["workflow_execution_id"] = WorkflowExecutionId(values["workflow_execution_id"])
+    values["organization_id"] = OrganizationId(values["organization_id"])
+    values["status"] = ActivityStatus(values["status"])
+    values["error"] = None if values["error"] is None else ErrorInfo.model_validate(values["error"])
+    return ActivityRow(**values)

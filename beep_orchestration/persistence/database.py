@@ -1,0 +1,67 @@
+"""Connections and transactions."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import ProgrammingError
+
+from beep_orchestration.errors import SchemaVersionError
+from beep_orchestration.persistence import driver_errors
+from beep_orchestration.persistence.activities import Activities
+from beep_orchestration.persistence.executions import Executions
+from beep_orchestration.persistence.runs import Runs
+from beep_orchestration.persistence.schema import EXPECTED_REVISION
+from beep_orchestration.persistence.signals import Signals
+
+_UNDEFINED_TABLE_OR_COLUMN = frozenset({"42P01", "42703"})
+
+
+class WorkflowPersistence:
+    """The tables within one transaction: what is saved through it becomes visible together, or not at all."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.executions = Executions(connection)
+        self.activities = Activities(connection)
+        self.signals = Signals(connection)
+        self.runs = Runs(connection)
+
+
+class Database:
+    """A pool of connections to one PostgreSQL database; safe to share between threads, not across a fork."""
+
+    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+        self.engine = create_engine(
+            driver_errors.parsed_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_pre_ping=True,
+            pool_recycle=1_800,
+            pool_timeout=30,
+            connect_args={"application_name": "beep_orchestration", "connect_timeout": 10},
+        )
+
+    @property
+    def safe_url(self) -> str:
+        """The URL without its password."""
+        return driver_errors.safe_url(self.engine.url)
+
+    @contextmanager
+    def transaction(self) -> Iterator[WorkflowPersistence]:
+        """Commit what the block saved, or nothing of it if the block raises.
+
+        Raises `DatabaseUnavailableError`, after which the caller does not know whether a commit that was under way took
+        effect, and `SchemaVersionError`.
+        """
+        try:
+            with driver_errors.unavailability(self.engine), self.engine.begin() as connection:
+                yield WorkflowPersistence(connection)
+        except ProgrammingError as error:
+            if getattr(error.orig, "sqlstate", "") in _UNDEFINED_TABLE_OR_COLUMN:
+                raise SchemaVersionError(None, EXPECTED_REVISION, "run 'beep migrate'") from error
+            raise
+
+    def close(self) -> None:
+        """Close the pool's idle connections."""
+        self.engine.dispose()

@@ -1,0 +1,48 @@
+"""What the database driver raises becomes errors of this package here and nowhere else."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import URL, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from beep_orchestration.errors import ConfigurationError, DatabaseUnavailableError
+from beep_orchestration.settings import with_driver
+
+_SECRET_PARAMETERS = ("password", "sslpassword")
+
+
+def parsed_url(url: str) -> URL:
+    """The URL for our driver; raises `ConfigurationError`, which does not repeat it: it may hold a password."""
+    try:
+        return make_url(with_driver(url, "psycopg"))
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(
+            "BEEP_DATABASE_URL: not a URL; write postgresql://user:password@host:port/database "
+            "and percent-encode / : @ within the password"
+        ) from None
+
+
+def safe_url(url: URL) -> str:
+    """The URL without its passwords."""
+    hidden = {name: "***" for name in _SECRET_PARAMETERS if name in url.query}
+    return url.set(drivername="postgresql").update_query_dict(hidden).render_as_string(hide_password=True)
+
+
+@contextmanager
+def unavailability(engine: Engine) -> Iterator[None]:
+    """Raise `DatabaseUnavailableError` for what the driver raises when the database does not answer."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        raise DatabaseUnavailableError(safe_url(engine.url), _first_line(error)) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise DatabaseUnavailableError(safe_url(engine.url), _first_line(error)) from error
+        raise
+
+
+def _first_line(error: Exception) -> str:
+    original = getattr(error, "orig", None) or error
+    return str(original).strip().splitlines()[0] if str(original).strip() else type(original).__name__

@@ -1,0 +1,292 @@
+"""Rows of `knowledge_workflow_execution`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+
+from beep_orchestration.errors import WorkflowNotFoundError
+from beep_orchestration.ids import OrganizationId, WorkflowExecutionId
+from beep_orchestration.models import Checkpoint, ErrorInfo, ExecutionStatus, Json, sources_of
+from beep_orchestration.persistence.rows import ExecutionRow, NewExecution
+from beep_orchestration.tables import execution, run
+
+_COLUMNS = (
+    execution.c.id,
+    execution.c.organization_id,
+    execution.c.workflow_type,
+    execution.c.workflow_version,
+    execution.c.status,
+    execution.c.current_activity,
+    execution.c.error,
+    execution.c.checkpoint,
+    execution.c.started_at,
+    execution.c.completed_at,
+    execution.c.updated_at,
+    execution.c.input_digest,
+    execution.c.epoch,
+)
+
+# The wall clock of the database at the moment of the statement; now() would be the start of the transaction.
+CLOCK = func.clock_timestamp()
+
+
+class Executions:
+    """Saves and loads executions within one transaction. Each change of status is a compare-and-set."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def save(self, new: NewExecution) -> bool:
+        """Store a new execution as `running`; false, and nothing stored, if its id or idempotency key exists."""
+        statement = (
+            insert(execution)
+            .values(
+                id=new.id,
+                organization_id=new.organization_id,
+                workflow_type=new.workflow_type,
+                workflow_version=new.workflow_version,
+                status=ExecutionStatus.RUNNING,
+                input=new.input,
+                input_digest=new.input_digest,
+                idempotency_key=new.idempotency_key,
+                started_at=CLOCK,
+                updated_at=CLOCK,
+            )
+            .on_conflict_do_nothing()
+            .returning(execution.c.id)
+        )
+        return self._connection.execute(statement).one_or_none() is not None
+
+    def find(
+        self, execution_id: WorkflowExecutionId, organization_id: OrganizationId | None = None, *, lock: bool = False
+    ) -> ExecutionRow | None:
+        """The execution, or None if there is none, or none of that organization. `lock` holds it to the transaction's end."""
+        statement = _of(select(*_COLUMNS), execution_id, organization_id)
+        row = self._connection.execute(statement.with_for_update() if lock else statement).one_or_none()
+        return None if row is None else _execution_row(row)
+
+    def load(
+        self, execution_id: WorkflowExecutionId, organization_id: OrganizationId | None = None, *, lock: bool = False
+    ) -> ExecutionRow:
+        """As `find`; raises `WorkflowNotFoundError`."""
+        row = self.find(execution_id, organization_id, lock=lock)
+        if row is None:
+            raise WorkflowNotFoundError(execution_id)
+        return row
+
+    def load_input(self, execution_id: WorkflowExecutionId, organization_id: OrganizationId | None = None) -> Json:
+        """The execution's input; raises `WorkflowNotFoundError`."""
+        return self._load_column(execution.c.input, execution_id, organization_id)
+
+    def load_output(
+        self, execution_id: WorkflowExecutionId, organization_id: OrganizationId | None = None
+    ) -> Json | None:
+        """The execution's output, None before it is completed; raises `WorkflowNotFoundError`."""
+        return self._load_column(execution.c.output, execution_id, organization_id)
+
+    def list_newest(
+        self,
+        organization_id: OrganizationId,
+        *,
+        limit: int,
+        status: ExecutionStatus | None = None,
+        workflow_type: str | None = None,
+        before: tuple[datetime, WorkflowExecutionId] | None = None,
+    ) -> list[ExecutionRow]:
+        """A page of executions, newest first; `before` is the start time and id of the last one of the page before."""
+        statement = select(*_COLUMNS).where(execution.c.organization_id == organization_id)
+        if status is not None:
+            statement = statement.where(execution.c.status == status)
+        if workflow_type is not None:
+            statement = statement.where(execution.c.workflow_type == workflow_type)
+        if before is not None:
+            statement = statement.where(tuple_(execution.c.started_at, execution.c.id) < tuple_(*before))
+        statement = statement.order_by(execution.c.started_at.desc(), execution.c.id.desc()).limit(limit)
+        return [_execution_row(row) for row in self._connection.execute(statement)]
+
+    def list_running(
+        self, *, limit: int, workflow_types: Sequence[str], after: WorkflowExecutionId | None = None
+    ) -> list[ExecutionRow]:
+        """A page of all organizations' running executions in the order of their ids, for the reconciler."""
+        statement = select(*_COLUMNS).where(
+            execution.c.status == ExecutionStatus.RUNNING, execution.c.workflow_type.in_(workflow_types)
+        )
+        if after is not None:
+            statement = statement.where(execution.c.id > after)
+        statement = statement.order_by(execution.c.id).limit(limit)
+        return [_execution_row(row) for row in self._connection.execute(statement)]
+
+    def take_launchable(
+        self, *, limit: int, workflow_types: Sequence[str], untouched_seconds: float
+    ) -> list[ExecutionRow]:
+        """Running executions that no open run carries and that nobody touched for a while, touched by this call.
+
+        Two callers never take the same one: rows locked by the other are skipped, and a taken one counts as touched.
+        """
+        launchable = (
+            select(execution.c.id)
+            .where(
+                execution.c.status == ExecutionStatus.RUNNING,
+                execution.c.workflow_type.in_(workflow_types),
+                execution.c.updated_at <= CLOCK - _seconds(untouched_seconds),
+                ~select(run.c.id)
+                .where(run.c.workflow_execution_id == execution.c.id, run.c.outcome.is_(None))
+                .exists(),
+            )
+            .order_by(execution.c.updated_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .cte("launchable")  # evaluated once; a plan may evaluate a subquery for each row, and pass the limit
+        )
+        statement = (
+            update(execution)
+            .where(execution.c.id.in_(select(launchable.c.id)))
+            .values(updated_at=CLOCK)
+            .returning(*_COLUMNS)
+        )
+        return [_execution_row(row) for row in self._connection.execute(statement)]
+
+    def take(self, execution_id: WorkflowExecutionId, *, untouched_seconds: float) -> bool:
+        """As `take_launchable` for one running execution; false if somebody touched it in the last seconds."""
+        statement = (
+            update(execution)
+            .where(
+                execution.c.id == execution_id,
+                execution.c.status == ExecutionStatus.RUNNING,
+                execution.c.updated_at <= CLOCK - _seconds(untouched_seconds),
+            )
+            .values(updated_at=CLOCK)
+        )
+        return self._connection.execute(statement).rowcount == 1
+
+    def claim(self, execution_id: WorkflowExecutionId) -> int | None:
+        """Begin the next epoch of a running execution and return it; None if the execution is not running."""
+        statement = (
+            update(execution)
+            .where(execution.c.id == execution_id, execution.c.status == ExecutionStatus.RUNNING)
+            .values(epoch=execution.c.epoch + 1, updated_at=CLOCK)
+            .returning(execution.c.epoch)
+        )
+        epoch: int | None = self._connection.execute(statement).scalar_one_or_none()
+        return epoch
+
+    def advance(
+        self,
+        execution_id: WorkflowExecutionId,
+        epoch: int,
+        *,
+        current_activity: str | None,
+        checkpoint: Checkpoint,
+        signals: int,
+    ) -> int | None:
+        """Record what a run reached and reserve `signals` sequence numbers; None, and no change, without the claim.
+
+        The answer is the last reserved number. The row stays locked to the transaction's end, so whatever else the
+        transaction writes for this execution is written under the claim.
+        """
+        statement = (
+            update(execution)
+            .where(_claimed(execution_id, epoch))
+            .values(
+                current_activity=current_activity,
+                checkpoint=checkpoint.model_dump(mode="json"),
+                signal_sequence=execution.c.signal_sequence + signals,
+                updated_at=CLOCK,
+            )
+            .returning(execution.c.signal_sequence)
+        )
+        sequence: int | None = self._connection.execute(statement).scalar_one_or_none()
+        return sequence
+
+    def reserve_signals(self, execution_id: WorkflowExecutionId, signals: int) -> int:
+        """Lock the execution and reserve sequence numbers for signals sent to it; the last one is the answer.
+
+        Raises `WorkflowNotFoundError`.
+        """
+        statement = (
+            update(execution)
+            .where(execution.c.id == execution_id)
+            .values(signal_sequence=execution.c.signal_sequence + signals)
+            .returning(execution.c.signal_sequence)
+        )
+        sequence: int | None = self._connection.execute(statement).scalar_one_or_none()
+        if sequence is None:
+            raise WorkflowNotFoundError(execution_id)
+        return sequence
+
+    def complete(self, execution_id: WorkflowExecutionId, epoch: int, output: Json) -> bool:
+        """`running -> completed` by the run that holds the claim; false, and no change, otherwise."""
+        return self._change(
+            execution_id, ExecutionStatus.COMPLETED, epoch=epoch, output=output, current_activity=None
+        )
+
+    def fail(self, execution_id: WorkflowExecutionId, error: ErrorInfo, *, epoch: int | None = None) -> bool:
+        """`running -> failed`; with an epoch only by the run that holds that claim. False, and no change, otherwise."""
+        return self._change(
+            execution_id, ExecutionStatus.FAILED, epoch=epoch, error=error.model_dump(mode="json"), current_activity=None
+        )
+
+    def cancel(self, execution_id: WorkflowExecutionId) -> bool:
+        """`running -> cancelled`; false, and no change, if the execution has ended before."""
+        return self._change(execution_id, ExecutionStatus.CANCELLED, current_activity=None)
+
+    def resume(self, execution_id: WorkflowExecutionId) -> bool:
+        """`failed -> running` or `cancelled -> running`; false, and no change, otherwise."""
+        statement = (
+            update(execution)
+            .where(execution.c.id == execution_id, execution.c.status.in_(sources_of(ExecutionStatus.RUNNING)))
+            .values(status=ExecutionStatus.RUNNING, completed_at=None, error=None, updated_at=CLOCK)
+        )
+        return self._connection.execute(statement).rowcount == 1
+
+    def _change(
+        self, execution_id: WorkflowExecutionId, target: ExecutionStatus, *, epoch: int | None = None, **values: Any
+    ) -> bool:
+        statement = (
+            update(execution)
+            .where(execution.c.id == execution_id, execution.c.status.in_(sources_of(target)))
+            .values(status=target, completed_at=CLOCK, updated_at=CLOCK, **values)
+        )
+        if epoch is not None:
+            statement = statement.where(execution.c.epoch == epoch)
+        return self._connection.execute(statement).rowcount == 1
+
+    def _load_column(
+        self, column: Any, execution_id: WorkflowExecutionId, organization_id: OrganizationId | None
+    ) -> Any:
+        row = self._connection.execute(_of(select(column), execution_id, organization_id)).one_or_none()
+        if row is None:
+            raise WorkflowNotFoundError(execution_id)
+        return row[0]
+
+
+def _of(
+    statement: Select[Any], execution_id: WorkflowExecutionId, organization_id: OrganizationId | None
+) -> Select[Any]:
+    statement = statement.where(execution.c.id == execution_id)
+    return statement if organization_id is None else statement.where(execution.c.organization_id == organization_id)
+
+
+def _seconds(seconds: float) -> Any:
+    return func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+
+
+def _claimed(execution_id: WorkflowExecutionId, epoch: int) -> Any:
+    return (
+        (execution.c.id == execution_id)
+        & (execution.c.epoch == epoch)
+        & (execution.c.status == ExecutionStatus.RUNNING)
+    )
+
+
+def _execution_row(row: Row[Any]) -> ExecutionRow:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+    values["id"] = WorkflowExecutionId(values["id"])
+    values["organization_id"] = OrganizationId(values["organization_id"])
+    values["status"] = ExecutionStatus(values["status"])
+    values["error"] = None if values["error"] is None else ErrorInfo.model_validate(values["error"])
+    values["checkpoint"] = Checkpoint.model_validate(values["checkpoint"] or {})
+    return ExecutionRow(**values)

@@ -1,0 +1,97 @@
+"""One row of each table as a typed value."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from beep_orchestration.ids import (
+    OrganizationId,
+    WorkflowActivityId,
+    WorkflowExecutionId,
+    WorkflowRunId,
+    WorkflowSignalId,
+)
+from beep_orchestration.models import ActivityStatus, Checkpoint, ErrorInfo, ExecutionStatus, Json, RunOutcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewExecution:
+    """What the caller of `start` decides; the database adds the times."""
+
+    id: WorkflowExecutionId
+    organization_id: OrganizationId
+    workflow_type: str
+    workflow_version: int
+    input: Json
+    input_digest: str
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutionRow:
+    """An execution without its input and output, which may be large."""
+
+    id: WorkflowExecutionId
+    organization_id: OrganizationId
+    workflow_type: str
+    workflow_version: int
+    status: ExecutionStatus
+    current_activity: str | None
+    error: ErrorInfo | None
+    checkpoint: Checkpoint
+    started_at: datetime
+    completed_at: datetime | None
+    updated_at: datetime
+    input_digest: str
+    epoch: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActivityRow:
+    """One attempt of one activity."""
+
+    id: WorkflowActivityId
+    workflow_execution_id: WorkflowExecutionId
+    organization_id: OrganizationId
+    activity_name: str
+    activity_type: str
+    status: ActivityStatus
+    attempt_number: int
+    input: Json
+    output: Any
+    error: ErrorInfo | None
+    started_at: datetime
+    completed_at: datetime | None
+    epoch: int
+    input_digest: str
+    code_version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalRow:
+    """A message to, or a progress event of, an execution."""
+
+    id: WorkflowSignalId
+    workflow_execution_id: WorkflowExecutionId
+    organization_id: OrganizationId
+    signal_name: str
+    payload: Json
+    created_at: datetime
+    sequence: int
+    sender_key: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """A Dagster run that carries, or carried, an execution. `epoch` is null until it claims."""
+
+    id: WorkflowRunId
+    workflow_execution_id: WorkflowExecutionId
+    organization_id: OrganizationId
+    dagster_run_id: str
+    epoch: int | None
+    lease_expires_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    outcome: RunOutcome | None
+    lease_is_over: bool

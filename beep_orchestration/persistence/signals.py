@@ -1,0 +1,66 @@
+"""Rows of `knowledge_workflow_signal`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+from sqlalchemy.dialects.postgresql import insert
+
+from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, WorkflowSignalId
+from beep_orchestration.models import Json
+from beep_orchestration.persistence.executions import CLOCK
+from beep_orchestration.persistence.rows import SignalRow
+from beep_orchestration.tables import signal
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewSignal:
+    """A signal with the sequence number that was reserved for it on the locked execution row."""
+
+    id: WorkflowSignalId
+    workflow_execution_id: WorkflowExecutionId
+    organization_id: OrganizationId
+    signal_name: str
+    payload: Json
+    sequence: int
+    sender_key: str | None = None
+
+
+class Signals:
+    """Saves and loads signals within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def save(self, signals: Sequence[NewSignal]) -> None:
+        """Store signals whose sequence numbers were reserved in this transaction."""
+        if signals:
+            self._connection.execute(insert(signal).values(created_at=CLOCK), [vars(new) for new in signals])
+
+    def find_sent(self, execution_id: WorkflowExecutionId, sender_key: str) -> SignalRow | None:
+        """The signal that a sender stored under this key."""
+        statement = _all(execution_id).where(signal.c.sender_key == sender_key)
+        row = self._connection.execute(statement).one_or_none()
+        return None if row is None else _signal_row(row)
+
+    def load(
+        self, execution_id: WorkflowExecutionId, *, after: int = 0, limit: int, name: str | None = None
+    ) -> list[SignalRow]:
+        """Signals with a greater sequence than `after`, in order."""
+        statement = _all(execution_id).where(signal.c.sequence > after).order_by(signal.c.sequence).limit(limit)
+        if name is not None:
+            statement = statement.where(signal.c.signal_name == name)
+        return [_signal_row(row) for row in self._connection.execute(statement)]
+
+
+def _all(execution_id: WorkflowExecutionId) -> Any:
+    return select(signal).where(signal.c.workflow_execution_id == execution_id)
+
+
+def _signal_row(row: Row[Any]) -> SignalRow:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+    values["id"] = WorkflowSignalId(values["id"])
+    values["workflow_execution_id"] = WorkflowExecutionId(values["workflow_execution_id"])
+    values["organization_id"] = OrganizationId(values["organization_id"])
+    return SignalRow(**values)

@@ -1,0 +1,44 @@
+"""What the Dagster UI shows of an op's output: counts, and the first rows as a table."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from beep_orchestration.extraction.model import Chunk, Entity, Graph, Mention, Relation
+
+_ROWS = 20
+
+
+def preview(parts: Sequence[Any]) -> dict[str, Any]:
+    """Count and first rows of what a stage's activities yielded."""
+    items = [item for part in parts if isinstance(part, list) for item in part]
+    if not items:
+        return {}
+    rows = [dg.TableRecord(_row(item)) for item in items[:_ROWS]]
+    return {f"{type(items[0]).__name__.lower()}s": len(items), "preview": dg.MetadataValue.table(rows)}
+
+
+def graph_metadata(graph: Graph) -> dict[str, Any]:
+    """Counts of a graph and its first relations as sentences."""
+    names = {entity.id: entity.name for entity in graph.entities}
+    relations = [
+        dg.TableRecord({"subject": names[r.subject], "predicate": r.predicate, "object": names[r.object]})
+        for r in graph.relations[:_ROWS]
+    ]
+    counts: dict[str, Any] = {"entities": len(graph.entities), "relations": len(graph.relations)}
+    return counts | ({"preview": dg.MetadataValue.table(relations)} if relations else {})
+
+
+def _row(item: object) -> Mapping[str, str | int | float | bool]:
+    match item:
+        case Chunk():
+            return {"chunk": item.index, "start": item.start, "end": item.end}
+        case Mention():
+            return {"text": item.text, "label": item.label, "start": item.start, "end": item.end}
+        case Entity():
+            return {"name": item.name, "type": item.type, "mentions": len(item.mentions)}
+        case Relation():
+            return {"subject": item.subject, "predicate": item.predicate, "object": item.object, "confidence": item.confidence}
+        case _:
+            raise TypeError(type(item).__name__)

@@ -1,0 +1,199 @@
+"""The workflow resource: the claimed execution that a run's ops work for."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from beep_orchestration import embedded
+from beep_orchestration.activities import Activity, ActivityRunner
+from beep_orchestration.claims import Claim, Launch, claim_execution
+from beep_orchestration.dagster_client import (
+    DAGSTER_PARENT_TAG,
+    DAGSTER_ROOT_TAG,
+    EXECUTION_TAG,
+    ORGANIZATION_TAG,
+    PARENT_TAG,
+    WORKFLOW_TYPE_TAG,
+    WORKFLOW_VERSION_TAG,
+)
+from beep_orchestration.digests import canonical_digest
+from beep_orchestration.errors import (
+    ActivityFailedError,
+    ClaimLostError,
+    DatabaseUnavailableError,
+    ExecutionCancelledError,
+    InvalidInputError,
+    WorkflowNotFoundError,
+    WorkflowStateError,
+)
+from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, execution_id_for_run
+from beep_orchestration.models import Checkpoint
+from beep_orchestration.persistence import Database
+from beep_orchestration.persistence.rows import NewExecution
+from beep_orchestration.projections import error_info
+from beep_orchestration.settings import Settings, load_settings
+from beep_orchestration.workflow_types import WorkflowType, get_workflow_type
+
+Output = TypeVar("Output")
+
+_NOTHING_TO_RECORD = (
+    ExecutionCancelledError,
+    ClaimLostError,
+    WorkflowStateError,
+    WorkflowNotFoundError,
+    InvalidInputError,
+)
+"""Raised before the execution is claimed, or because it is not any more."""
+
+
+@dataclass(frozen=True)
+class ExecutionSession:
+    """A claimed execution, in the process of the run that claimed it."""
+
+    database: Database
+    claim: Claim
+    runner: ActivityRunner
+    workflow_type: WorkflowType
+
+    @property
+    def execution_id(self) -> WorkflowExecutionId:
+        """The execution that the run carries."""
+        return self.claim.execution.id
+
+    @cached_property
+    def input(self) -> Any:
+        """The execution's input as the workflow type's model."""
+        with self.database.transaction() as tables:
+            return self.workflow_type.parse_input(tables.executions.load_input(self.execution_id))
+
+    def run(self, activity_type: str, activities: Sequence[Activity[Output]], *, concurrency: int) -> list[Output]:
+        """See `ActivityRunner.run`."""
+        return self.runner.run(activity_type, activities, concurrency=concurrency)
+
+    def load_outputs(self, activity_type: str) -> tuple[dict[str, Any], int]:
+        """The recorded outputs of a type by activity name, and how many there have to be."""
+        with self.database.transaction() as tables:
+            checkpoint: Checkpoint = tables.executions.load(self.execution_id).checkpoint
+            outputs = tables.activities.load_completed_outputs(self.execution_id, activity_type)
+        stage = checkpoint.stages.get(activity_type)
+        return outputs, 0 if stage is None else stage.total
+
+    def close(self) -> None:
+        """Stop committing and give the claim back, so that another run need not wait for the lease."""
+        self.runner.close()
+        if self.claim.epoch is not None:
+            with self.database.transaction() as tables:
+                tables.runs.release_lease(self.claim.dagster_run_id, self.claim.epoch)
+
+
+class WorkflowResource(dg.ConfigurableResource[Any]):
+    """Claims the run's execution when it is first asked for, and holds the claim until the run's process is done with it."""
+
+    workflow_type: str
+
+    _context: dg.InitResourceContext | None = PrivateAttr(default=None)
+    _stack: ExitStack = PrivateAttr(default_factory=ExitStack)
+    _session: ExecutionSession | None = PrivateAttr(default=None)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["WorkflowResource"]:
+        """Called by Dagster around the steps that one process runs."""
+        self._context, self._session = context, None
+        with ExitStack() as self._stack:
+            yield self
+
+    @contextmanager
+    def claimed(self, config: Mapping[str, Any] | None = None) -> Iterator[ExecutionSession]:
+        """The execution that the run carries; a failure inside the block is committed as the execution's failure.
+
+        `config` is the input of the execution that a run from the launchpad creates. What running the op again cannot mend
+        is raised as a `dagster.Failure` that Dagster does not retry.
+        """
+        try:
+            yield self.session(config)
+        except _NOTHING_TO_RECORD as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        except ActivityFailedError as error:
+            self._fail(error)
+            raise dg.Failure(str(error), allow_retries=False) from error
+        except DatabaseUnavailableError:
+            raise  # nothing can be recorded; the execution stays running and is resumed
+        except Exception as error:
+            self._fail(error)
+            raise
+
+    def session(self, config: Mapping[str, Any] | None = None) -> ExecutionSession:
+        """The session of this process, opened at the first call. Raises what `claim_execution` raises."""
+        if self._session is None:
+            self._session = self._open(config)
+        return self._session
+
+    def _open(self, config: Mapping[str, Any] | None) -> ExecutionSession:
+        context = self._context
+        if context is None or context.run is None or context.instance is None:
+            raise dg.DagsterInvariantViolationError("the workflow resource works inside a run only")
+        settings = load_settings()
+        workflow_type = get_workflow_type(self.workflow_type)
+        launch = _launch_of(context.run, settings)
+        database = Database(self._stack.enter_context(embedded.database_url(settings)))
+        self._stack.callback(database.close)
+        if EXECUTION_TAG not in context.run.tags and config is not None:
+            _create_execution(database, launch, workflow_type, config)
+            context.instance.add_run_tags(context.run.run_id, _tags(launch, workflow_type))
+        claim = claim_execution(database, launch, lease_seconds=settings.lease_seconds)
+        runner = ActivityRunner(database, claim, lease_seconds=settings.lease_seconds)
+        session = ExecutionSession(database, claim, runner, workflow_type)
+        self._stack.callback(session.close)
+        return session
+
+    def _fail(self, error: Exception) -> None:
+        if self._session is None:
+            return
+        if isinstance(error, ActivityFailedError):
+            info = error_info(error, activity_name=error.activity_name, attempt=error.attempt)
+        else:
+            info = error_info(error)
+        self._session.runner.fail(info)
+
+
+def _launch_of(run: dg.DagsterRun, settings: Settings) -> Launch:
+    root_run_id = run.tags.get(DAGSTER_ROOT_TAG, run.run_id)
+    execution_id = run.tags.get(EXECUTION_TAG) or execution_id_for_run(root_run_id)
+    parent = run.tags.get(DAGSTER_PARENT_TAG)
+    return Launch(
+        execution_id=WorkflowExecutionId(execution_id),
+        organization_id=OrganizationId(run.tags.get(ORGANIZATION_TAG, settings.organization)),
+        dagster_run_id=run.run_id,
+        is_reexecution=parent is not None and parent != run.tags.get(PARENT_TAG),
+    )
+
+
+def _create_execution(
+    database: Database, launch: Launch, workflow_type: WorkflowType, config: Mapping[str, Any]
+) -> None:
+    parsed = workflow_type.parse_input(config).model_dump(mode="json")
+    with database.transaction() as tables:
+        tables.executions.save(
+            NewExecution(
+                id=launch.execution_id,
+                organization_id=launch.organization_id,
+                workflow_type=workflow_type.name,
+                workflow_version=workflow_type.version,
+                input=parsed,
+                input_digest=canonical_digest(parsed),
+            )
+        )
+
+
+def _tags(launch: Launch, workflow_type: WorkflowType) -> dict[str, str]:
+    return {
+        EXECUTION_TAG: launch.execution_id,
+        ORGANIZATION_TAG: launch.organization_id,
+        WORKFLOW_TYPE_TAG: workflow_type.name,
+        WORKFLOW_VERSION_TAG: str(workflow_type.version),
+    }

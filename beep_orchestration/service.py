@@ -1,0 +1,338 @@
+"""`WorkflowService`: start, ask, signal, cancel and resume executions from a program."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Self
+
+from opentelemetry import trace
+from pydantic import BaseModel
+
+from beep_orchestration import embedded, faults
+from beep_orchestration.dagster_client import DagsterClient, launch_tags
+from beep_orchestration.digests import canonical_digest
+from beep_orchestration.errors import (
+    DagsterUnavailableError,
+    IdempotencyConflictError,
+    InvalidInputError,
+    WorkflowNotFoundError,
+    WorkflowStartError,
+    WorkflowStateError,
+)
+from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, WorkflowSignalId, execution_id_for_key
+from beep_orchestration.models import PROGRESS_SIGNAL, CancelResult, ExecutionPage, ExecutionStatus, Json, WorkflowStatus
+from beep_orchestration.persistence import Database, ExecutionRow, RunRow, WorkflowPersistence
+from beep_orchestration.persistence.rows import NewExecution
+from beep_orchestration.persistence.signals import NewSignal
+from beep_orchestration.settings import Settings, load_settings
+from beep_orchestration.workflow_types import get_workflow_type
+
+logger = logging.getLogger(__name__)
+_tracer = trace.get_tracer("beep_orchestration")
+
+_FIRST_POLL_SECONDS = 0.02
+_LONGEST_POLL_SECONDS = 0.5
+
+
+class WorkflowService:
+    """The executions of one organization.
+
+    Everything it says comes from the tables; Dagster is asked to launch and to terminate runs only. Any method raises
+    `DatabaseUnavailableError` if PostgreSQL does not answer. Safe to use from several threads.
+    """
+
+    def __init__(self, database: Database, dagster: DagsterClient, organization_id: OrganizationId, settings: Settings) -> None:
+        self._database = database
+        self._dagster = dagster
+        self._organization_id = organization_id
+        self._settings = settings
+
+    @classmethod
+    @contextmanager
+    def connect(cls, settings: Settings | None = None, *, organization_id: str | None = None) -> Iterator[Self]:
+        """A service for the configured database and Dagster; the embedded PostgreSQL is started if it is not running."""
+        settings = settings or load_settings()
+        organization = OrganizationId(organization_id or settings.organization)
+        dagster = DagsterClient(
+            settings.host,
+            settings.port,
+            code_location=settings.code_location,
+            timeout_seconds=settings.dagster_timeout_seconds,
+        )
+        with embedded.database_url(settings) as url:
+            database = Database(url)
+            try:
+                yield cls(database, dagster, organization, settings)
+            finally:
+                database.close()
+
+    def start(
+        self, workflow_type: str, input: Mapping[str, Any] | BaseModel, *, idempotency_key: str | None = None  # noqa: A002 - the specification's name
+    ) -> WorkflowExecutionId:
+        """Accept an execution and have it launched; its id.
+
+        The execution is stored before Dagster is asked. If Dagster does not answer, the id is returned all the same and the
+        dispatcher launches the execution when Dagster is back: nothing is lost, and nothing runs twice. With an idempotency
+        key that was used before, the id of that execution is returned and nothing is launched.
+
+        Raises:
+            WorkflowStartError: unknown type or invalid input (the cause names the field and the remedy); nothing is stored.
+            IdempotencyConflictError: the key was used with another input.
+        """
+        with _tracer.start_as_current_span("WorkflowService.start") as span:
+            new = self._new_execution(workflow_type, input, idempotency_key)
+            span.set_attribute("beep.execution_id", new.id)
+            with self._database.transaction() as tables:
+                is_new = tables.executions.save(new)
+                stored = tables.executions.load(new.id, self._organization_id)
+            faults.reached("after_execution_commit", new.id)
+            if stored.input_digest != new.input_digest:
+                raise IdempotencyConflictError(workflow_type, idempotency_key or "", stored.id, stored.input_digest)
+            if is_new:
+                self._launch(stored, [])
+            return stored.id
+
+    def get_status(self, execution_id: str) -> WorkflowStatus:
+        """How an execution stands, in one consistent reading. Raises `WorkflowNotFoundError`."""
+        with _tracer.start_as_current_span("WorkflowService.getStatus"), self._database.transaction() as tables:
+            execution = self._load(tables, execution_id)
+            return self._status(execution, tables.runs.list_of(execution.id))
+
+    def signal(
+        self, execution_id: str, signal_name: str, payload: Mapping[str, Any], *, sender_key: str | None = None
+    ) -> WorkflowSignalId:
+        """Store a signal for a running execution; its id. A repeated call with the same sender's key stores nothing new.
+
+        Raises `WorkflowNotFoundError`, `WorkflowStateError` if the execution has ended, `InvalidInputError`.
+        """
+        with _tracer.start_as_current_span("WorkflowService.signal"), self._database.transaction() as tables:
+            stored_payload = self._checked_signal(signal_name, payload)
+            execution = self._load(tables, execution_id, lock=True)
+            sent = None if sender_key is None else tables.signals.find_sent(execution.id, sender_key)
+            if sent is not None:
+                return sent.id
+            if execution.status.is_terminal:
+                raise WorkflowStateError(execution.id, execution.status, "it takes no signals any more")
+            signal = NewSignal(
+                id=WorkflowSignalId.new(),
+                workflow_execution_id=execution.id,
+                organization_id=execution.organization_id,
+                signal_name=signal_name,
+                payload=stored_payload,
+                sequence=tables.executions.reserve_signals(execution.id, 1),
+                sender_key=sender_key,
+            )
+            tables.signals.save([signal])
+            return signal.id
+
+    def cancel(self, execution_id: str) -> CancelResult:
+        """Cancel a running execution; the answer says who won.
+
+        After this returns no activity of the execution commits, even if Dagster or the run does not answer. Calling it
+        again, or after the execution has ended, changes nothing. Completed activities are kept for `resume`.
+        Raises `WorkflowNotFoundError`.
+        """
+        with _tracer.start_as_current_span("WorkflowService.cancel"):
+            with self._database.transaction() as tables:
+                execution = self._load(tables, execution_id)
+                cancelled_now = tables.executions.cancel(execution.id)
+                status = tables.executions.load(execution.id).status
+                open_runs = tables.runs.list_open(execution.id)
+            if cancelled_now:
+                for run in open_runs:
+                    self._terminate(run)
+            return CancelResult(execution_id=execution.id, status=status, cancelled_now=cancelled_now)
+
+    def resume(self, execution_id: str) -> WorkflowStatus:
+        """Let a failed or cancelled execution go on, or a running one that no run carries; completed activities are kept.
+
+        Two calls at once resume it once. Raises `WorkflowNotFoundError`, and `WorkflowStateError` if it is completed or is
+        being carried by a run.
+        """
+        with _tracer.start_as_current_span("WorkflowService.resume"):
+            with self._database.transaction() as tables:
+                execution = self._load(tables, execution_id, lock=True)
+                runs = tables.runs.list_of(execution.id)
+                _check_resumable(execution, runs)
+                is_ours = tables.executions.resume(execution.id) or tables.executions.take(
+                    execution.id, untouched_seconds=self._settings.launch_grace_seconds
+                )
+            if is_ours:
+                self._launch(execution, runs)
+            return self.get_status(execution.id)
+
+    def result(self, execution_id: str) -> Json:
+        """The output of a completed execution. Raises `WorkflowNotFoundError`, `WorkflowStateError` before completion."""
+        with _tracer.start_as_current_span("WorkflowService.result"), self._database.transaction() as tables:
+            execution = self._load(tables, execution_id)
+            output = tables.executions.load_output(execution.id)
+            if output is None:
+                raise WorkflowStateError(execution.id, execution.status, "it has no result")
+            return output
+
+    def load_input(self, execution_id: str) -> Json:
+        """The input that an execution was started with. Raises `WorkflowNotFoundError`."""
+        with self._database.transaction() as tables:
+            return tables.executions.load_input(self._load(tables, execution_id).id)
+
+    def list(
+        self,
+        *,
+        status: ExecutionStatus | None = None,
+        workflow_type: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> ExecutionPage:
+        """A page of the organization's executions, newest first; give a page's cursor to get the next one."""
+        with _tracer.start_as_current_span("WorkflowService.list"), self._database.transaction() as tables:
+            rows = tables.executions.list_newest(
+                self._organization_id,
+                limit=_checked_limit(limit),
+                status=status,
+                workflow_type=workflow_type,
+                before=None if cursor is None else _parse_cursor(cursor),
+            )
+            statuses = tuple(self._status(row, tables.runs.list_of(row.id)) for row in rows)
+        is_full = len(rows) == limit
+        return ExecutionPage(executions=statuses, cursor=_cursor(rows[-1]) if is_full else None)
+
+    def wait(self, execution_id: str, *, timeout_seconds: float | None = None) -> WorkflowStatus:
+        """Wait until an execution has ended; its status then. Raises `WorkflowNotFoundError`, `TimeoutError`."""
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        delay = _FIRST_POLL_SECONDS
+        while not (status := self.get_status(execution_id)).status.is_terminal:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(f"execution {execution_id} is still {status.status} after {timeout_seconds:g} s")
+            time.sleep(delay)
+            delay = min(delay * 1.5, _LONGEST_POLL_SECONDS)
+        return status
+
+    def _new_execution(
+        self, workflow_type: str, raw: Mapping[str, Any] | BaseModel, idempotency_key: str | None
+    ) -> NewExecution:
+        try:
+            kind = get_workflow_type(workflow_type)
+            parsed = kind.parse_input(raw.model_dump() if isinstance(raw, BaseModel) else raw)
+            _check_key(idempotency_key)
+        except InvalidInputError as error:
+            raise WorkflowStartError(workflow_type, str(error)) from error
+        stored = parsed.model_dump(mode="json")
+        return NewExecution(
+            id=WorkflowExecutionId.new()
+            if idempotency_key is None
+            else execution_id_for_key(self._organization_id, workflow_type, idempotency_key),
+            organization_id=self._organization_id,
+            workflow_type=kind.name,
+            workflow_version=kind.version,
+            input=stored,
+            input_digest=canonical_digest(stored),
+            idempotency_key=idempotency_key,
+        )
+
+    def _launch(self, execution: ExecutionRow, earlier: Sequence[RunRow]) -> None:
+        kind = get_workflow_type(execution.workflow_type)
+        follows = (earlier[-1].dagster_run_id, earlier[0].dagster_run_id) if earlier else None
+        tags = launch_tags(
+            execution.id, execution.organization_id, execution.workflow_type, execution.workflow_version, follows
+        )
+        try:
+            run_id = self._dagster.launch(kind.job_name, tags)
+        except DagsterUnavailableError as error:
+            logger.warning("execution %s is accepted and will be launched later: %s", execution.id, error)
+            return
+        faults.reached("after_submit", execution.id)
+        with self._database.transaction() as tables:
+            tables.runs.save(run_id, execution.id, execution.organization_id)
+
+    def _terminate(self, run: RunRow) -> None:
+        try:
+            self._dagster.terminate(run.dagster_run_id)
+        except DagsterUnavailableError as error:
+            logger.warning("run %s was not told to stop; it cannot commit any more: %s", run.dagster_run_id, error)
+
+    def _load(self, tables: WorkflowPersistence, execution_id: str, *, lock: bool = False) -> ExecutionRow:
+        return tables.executions.load(WorkflowExecutionId(execution_id), self._organization_id, lock=lock)
+
+    def _checked_signal(self, name: str, payload: Mapping[str, Any]) -> Json:
+        if not name.strip() or len(name) > 200 or "\x00" in name:  # noqa: PLR2004 - a name, not a text
+            raise InvalidInputError("signal_name", "is blank, longer than 200 characters or holds NUL", "give it a short name")
+        if name == PROGRESS_SIGNAL:
+            raise InvalidInputError("signal_name", f"{name!r} is written by executions only", "choose another name")
+        return _storable_payload(payload, self._settings.maximum_signal_bytes)
+
+    def _status(self, execution: ExecutionRow, runs: Sequence[RunRow]) -> WorkflowStatus:
+        run_ids = tuple(run.dagster_run_id for run in runs)
+        stages = execution.checkpoint.stages
+        return WorkflowStatus(
+            execution_id=execution.id,
+            organization_id=execution.organization_id,
+            workflow_type=execution.workflow_type,
+            workflow_version=execution.workflow_version,
+            status=execution.status,
+            current_activity=execution.current_activity,
+            activities=stages,
+            attempts=sum(stage.attempts for stage in stages.values()),
+            started_at=execution.started_at,
+            updated_at=execution.updated_at,
+            completed_at=execution.completed_at,
+            error=execution.error,
+            dagster_run_ids=run_ids,
+            dagster_url=self._dagster.run_url(run_ids[-1]) if run_ids else None,
+        )
+
+
+def _check_resumable(execution: ExecutionRow, runs: Sequence[RunRow]) -> None:
+    if execution.status is ExecutionStatus.COMPLETED:
+        raise WorkflowStateError(execution.id, execution.status, "it is done; read it with 'beep graph'")
+    if execution.status is ExecutionStatus.RUNNING and any(run.outcome is None for run in runs):
+        raise WorkflowStateError(execution.id, execution.status, "a run carries it already")
+
+
+def _check_key(key: str | None) -> None:
+    if key is not None and (not key.strip() or len(key) > 500 or "\x00" in key or not _is_utf8(key)):  # noqa: PLR2004
+        raise InvalidInputError("idempotency_key", "is blank, longer than 500 characters or not storable", "give a short text")
+
+
+def _storable_payload(payload: Mapping[str, Any], limit: int) -> Json:
+    try:
+        text = json.dumps(dict(payload), allow_nan=False, ensure_ascii=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError("payload", f"is not a JSON object ({error})", "send an object of JSON values") from error
+    if not _is_utf8(text) or "\\u0000" in text.replace("\\\\", ""):
+        raise InvalidInputError("payload", "holds NUL or a lone surrogate", "remove the character")
+    if len(text.encode()) > limit:
+        raise InvalidInputError("payload", f"is longer than {limit} bytes", "send less, or raise BEEP_MAXIMUM_SIGNAL_BYTES")
+    loaded: Json = json.loads(text)
+    return loaded
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _checked_limit(limit: int) -> int:
+    if not 1 <= limit <= 1_000:  # noqa: PLR2004 - a page, not a dump
+        raise InvalidInputError("limit", f"{limit} is not between 1 and 1000", "ask for a page and follow its cursor")
+    return limit
+
+
+def _cursor(row: ExecutionRow) -> str:
+    return f"{row.started_at.isoformat()}|{row.id}"
+
+
+def _parse_cursor(cursor: str) -> tuple[datetime, WorkflowExecutionId]:
+    started_at, _, execution_id = cursor.partition("|")
+    try:
+        return datetime.fromisoformat(started_at), WorkflowExecutionId(execution_id)
+    except (ValueError, InvalidInputError) as error:
+        raise InvalidInputError("cursor", "is not the cursor of a page", "leave it out to begin at the newest") from error
+
+
+__all__ = ["WorkflowNotFoundError", "WorkflowService", "WorkflowStartError"]

@@ -1,0 +1,79 @@
+"""Settings from the environment (`BEEP_*`) and from a `.env` file; the only reader of the environment."""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+import platformdirs
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from beep_orchestration.errors import ConfigurationError
+from beep_orchestration.ids import OrganizationId
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+def _default_data_folder() -> Path:
+    """Where the embedded PostgreSQL lives: as root it runs under a user of its own, which must be able to reach it."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/beep-orchestration")
+    return platformdirs.user_data_path("beep-orchestration", appauthor=False)
+
+
+class Settings(BaseSettings):
+    """Every setting has a default with which `beep up` works on one machine, on loopback only."""
+
+    model_config = SettingsConfigDict(env_prefix="BEEP_", env_file=".env", extra="ignore", frozen=True)
+
+    database_url: SecretStr | None = Field(
+        default=None, description="postgresql://user:password@host:port/database; unset: embedded PostgreSQL"
+    )
+    data_folder: Path = Field(default_factory=_default_data_folder, description="the embedded PostgreSQL and outputs")
+    host: str = Field(default="127.0.0.1", description="where the Dagster webserver listens and is asked")
+    port: Port = Field(default=3000, description="the Dagster webserver's port")
+    code_location: str = Field(default="beep_orchestration", description="the name of our code location in Dagster")
+    organization: OrganizationId = Field(
+        default=OrganizationId("shared_organization__00000000-0000-7000-8000-000000000001"),
+        description="the organization of runs that name none",
+    )
+    inbox_folder: Path | None = Field(default=None, description="one execution for each new document file in it")
+    maximum_signal_bytes: int = Field(default=262_144, ge=1, description="longest accepted signal payload, as JSON")
+    maximum_document_characters: int = Field(default=10_000_000, ge=1, description="longest accepted document")
+    lease_seconds: float = Field(default=15.0, gt=0, description="how long a silent run keeps its claim")
+    dagster_timeout_seconds: float = Field(default=30.0, gt=0, description="how long Dagster may take to answer")
+    launch_grace_seconds: float = Field(default=10.0, ge=0, description="before an accepted execution is launched again")
+    maximum_launches_without_progress: int = Field(
+        default=3, ge=1, description="runs that may die for an execution without completing an activity"
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("must start with postgresql://")
+        return value
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """The settings of this process, read once; raises `ConfigurationError` that names the variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = "BEEP_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise ConfigurationError(f"{name}: {first['msg']}; correct the variable or unset it") from error
+
+
+def with_driver(url: str, driver: Literal["psycopg", "psycopg2"]) -> str:
+    """The URL for SQLAlchemy with that driver: our own code uses psycopg, Dagster's storage psycopg2."""
+    _, _, rest = url.partition("://")
+    return f"postgresql+{driver}://{rest}"
+
+
+def socket_url(socket_folder: Path, database: str = "postgres") -> str:
+    """The URL of the embedded server behind the Unix socket in that folder."""
+    return f"postgresql://postgres@/{database}?host={quote(str(socket_folder), safe='/')}"

@@ -1,0 +1,66 @@
+"""The registered kinds of workflow: what each is called, what it takes, and which Dagster job and ops run it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from beep_orchestration.errors import UnknownWorkflowTypeError
+from beep_orchestration.extraction import parse_extraction_input
+from beep_orchestration.extraction.model import Chunk, Entity, Graph, Mention, Relation
+from beep_orchestration.settings import load_settings
+
+
+@dataclass(frozen=True)
+class ActivityType:
+    """A stage of a workflow: one op, whose activities each yield an `output_type`."""
+
+    name: str
+    op_name: str
+    output_type: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowType:
+    """A kind of workflow. `parse_input` raises `InvalidInputError`; the activity types are in their order."""
+
+    name: str
+    version: int
+    job_name: str
+    activity_types: tuple[ActivityType, ...]
+    parse_input: Callable[[object], BaseModel]
+
+    def activity_type_of(self, op_name: str) -> ActivityType:
+        """The stage that an op runs."""
+        return next(stage for stage in self.activity_types if stage.op_name == op_name)
+
+
+def _parse_extraction_input(raw: object) -> BaseModel:
+    return parse_extraction_input(raw, max_characters=load_settings().maximum_document_characters)
+
+
+CHUNK = ActivityType("chunk", "chunk_text", list[Chunk])
+MENTIONS = ActivityType("mentions", "extract_mentions", list[Mention])
+ENTITIES = ActivityType("entities", "classify_entities", list[Entity])
+RELATIONS = ActivityType("relations", "extract_relations", list[Relation])
+ASSEMBLE = ActivityType("assemble", "assemble_graph", Graph)
+
+EXTRACTION = WorkflowType(
+    name="extraction",
+    version=1,
+    job_name="extraction",
+    activity_types=(CHUNK, MENTIONS, ENTITIES, RELATIONS, ASSEMBLE),
+    parse_input=_parse_extraction_input,
+)
+
+WORKFLOW_TYPES = {EXTRACTION.name: EXTRACTION}
+
+
+def get_workflow_type(name: str) -> WorkflowType:
+    """The registered type of that name; raises `UnknownWorkflowTypeError`."""
+    try:
+        return WORKFLOW_TYPES[name]
+    except KeyError:
+        known = ", ".join(sorted(WORKFLOW_TYPES))
+        raise UnknownWorkflowTypeError("workflow_type", f"{name!r} is not registered", f"use one of: {known}") from None

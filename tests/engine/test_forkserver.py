@@ -1,0 +1,102 @@
+"""Generations of the fork server: the code that runs is the code on disk."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dagster import DagsterEventType, DagsterRunStatus
+
+from beep_orchestration.engine.dagster_internals import DagsterLaunchFailedError
+from tests.engine.conftest import Installation, installation, read
+from tests.waiting import wait_until
+
+HOOK = "def load():\n    print('hook has run', flush=True)\n"
+
+
+@pytest.fixture
+def dagster(tmp_path: Path) -> Iterator[Installation]:
+    with installation(tmp_path) as made:
+        yield made
+
+
+def edit(dagster: Installation, old: str, new: str) -> None:
+    source = dagster.location_file.read_text()
+    assert old in source
+    dagster.location_file.write_text(source.replace(old, new))
+
+
+def test_changed_code_is_run_and_old_workers_keep_theirs(dagster: Installation) -> None:
+    old_run, old_files = dagster.launch("wait")
+    read(old_files / "waiting.json")
+    [old_server] = dagster.server_pids()
+    edit(dagster, 'ANSWER = "before"', 'ANSWER = "after"')
+    _, files = dagster.launch("describe")
+    process = read(files / "process.json")
+    assert process["answer"] == "after"
+    assert process["parent"] != old_server
+    assert dagster.worker(old_run).is_alive()
+    assert dagster.launcher.terminate(old_run)
+    dagster.wait_for_status(old_run, DagsterRunStatus.CANCELED)
+    wait_until(lambda: dagster.server_pids() == [process["parent"]], description="the old server has ended")
+
+
+def test_code_that_does_not_load_fails_the_run_and_heals_when_corrected(dagster: Installation) -> None:
+    working = dagster.location_file.read_text()
+    first, _ = dagster.create_run("describe")
+    second, files = dagster.create_run("describe")
+    workspace = dagster.context.create_request_context()
+    dagster.location_file.write_text("raise RuntimeError('not today')\n")
+    with pytest.raises(DagsterLaunchFailedError):
+        dagster.instance.submit_run(first, workspace)
+    assert dagster.run(first).status == DagsterRunStatus.FAILURE
+    events = dagster.instance.all_logs(first, of_type=DagsterEventType.ENGINE_EVENT)
+    errors = [event.get_dagster_event().engine_event_data.error for event in events]
+    assert "not today" in str(errors)
+    dagster.location_file.write_text(working)
+    dagster.instance.submit_run(second, workspace)
+    assert read(files / "process.json")["answer"] == "before"
+
+
+def test_code_that_starts_threads_is_refused_by_name(dagster: Installation) -> None:
+    run_id, _ = dagster.create_run("describe")
+    with dagster.location_file.open("a") as source:
+        source.write("\nthreading.Thread(target=threading.Event().wait, name='poller', daemon=True).start()\n")
+    with pytest.raises(DagsterLaunchFailedError) as caught:
+        dagster.instance.submit_run(run_id, dagster.context.create_request_context())
+    assert "poller" in str(caught.value.serializable_error_info)
+    wait_until(lambda: not dagster.server_pids(), description="the server has ended")
+
+
+def test_preload_hook_runs_once_before_the_fork(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hooks_of_test.py").write_text(HOOK)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    with installation(tmp_path, {"preload": ["hooks_of_test:load"]}) as dagster:
+        for _ in range(2):
+            run_id, _ = dagster.launch("describe")
+            dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
+        [log] = (tmp_path / "home" / "run_workers" / "servers").glob("*/server.log")
+        assert log.read_text().count("hook has run") == 1
+
+
+def test_unknown_preload_hook_is_named(tmp_path: Path) -> None:
+    with installation(tmp_path, {"preload": ["json:no_such_function"]}) as dagster:
+        run_id, _ = dagster.create_run("describe")
+        with pytest.raises(DagsterLaunchFailedError) as caught:
+            dagster.instance.submit_run(run_id, dagster.context.create_request_context())
+        assert "json:no_such_function" in str(caught.value.serializable_error_info)
+
+
+def test_idle_server_ends_and_is_started_again(tmp_path: Path) -> None:
+    with installation(tmp_path, {"idle_timeout_seconds": 1}) as dagster:
+        for _ in range(2):
+            run_id, _ = dagster.launch("describe")
+            dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
+            wait_until(lambda: not dagster.server_pids(), description="the idle server has ended")
+
+
+def test_home_with_a_path_longer_than_a_socket_address(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 40)
+    folder.mkdir()
+    with installation(folder) as dagster:
+        run_id, _ = dagster.launch("describe")
+        dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)

@@ -1,0 +1,256 @@
+"""The run launcher: what holds for a run and its worker, whoever dies."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from dagster import DagsterRunStatus
+
+from beep_orchestration.engine.dagster_internals import WorkerStatus
+from beep_orchestration.engine.launcher import PreloadedRunLauncher
+from beep_orchestration.engine.launcher_process import end_process, find_start_time
+from beep_orchestration.engine.launcher_worker import WORKER_TAG
+from beep_orchestration.errors import ConfigurationError
+from tests.engine.conftest import Installation, read
+from tests.waiting import wait_until
+
+
+def kill_servers(dagster: Installation) -> list[int]:
+    """Kill the fork servers; returns who they were."""
+    killed = dagster.server_pids()
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not dagster.server_pids(), description="fork servers are gone")
+    return killed
+
+
+def descriptors(pid: int) -> list[str]:
+    folder = f"/proc/{pid}/fd"
+    return [os.readlink(f"{folder}/{name}") for name in os.listdir(folder)]
+
+
+def sockets(targets: list[str]) -> set[str]:
+    return {target for target in targets if target.startswith("socket:")}
+
+
+def test_run_succeeds_in_a_worker_of_its_own(dagster: Installation) -> None:
+    run_id, files = dagster.launch("describe")
+    dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
+    process = read(files / "process.json")
+    assert process["pid"] == dagster.worker(run_id).pid
+    assert process["session"] == process["group"] == process["pid"]
+    assert process["parent"] in dagster.server_pids()
+
+
+def test_nothing_of_the_server_crosses_the_fork(dagster: Installation) -> None:
+    dagster.launch("wait")  # the server watches another worker meanwhile
+    run_id, files = dagster.launch("describe")
+    dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
+    process = read(files / "process.json")
+    assert process["python_threads"] == ["MainThread"]
+    assert process["native_threads"] == 1
+    [server] = dagster.server_pids()
+    assert not sockets(process["descriptors"]) & sockets(descriptors(server))
+    assert "anon_inode:[pidfd]" not in process["descriptors"]
+    assert process["descriptors"].count("anon_inode:[eventpoll]") <= 1  # of the event loop that Dagster makes for a step
+
+
+def test_server_holds_no_connection_and_no_thread(dagster: Installation) -> None:
+    dagster.wait_for_status(dagster.launch("describe")[0], DagsterRunStatus.SUCCESS)
+    [server] = dagster.server_pids()
+    assert os.listdir(f"/proc/{server}/task") == [str(server)]
+    assert len(sockets(descriptors(server))) == 1  # the one that it listens on
+    assert not [target for target in descriptors(server) if ".db" in target]
+
+
+def test_worker_killed_by_a_signal_fails_its_run_and_no_other(dagster: Installation) -> None:
+    other, _ = dagster.launch("wait")
+    servers = dagster.server_pids()
+    run_id, _ = dagster.launch("die")
+    dagster.wait_for_status(run_id, DagsterRunStatus.FAILURE)
+    worker = dagster.worker(run_id)
+    assert f"Run worker {worker.pid} on {worker.host} was killed by SIGSEGV." in dagster.messages(run_id)
+    assert "Segmentation fault" in (dagster.launcher.get_run_worker_debug_info(dagster.run(run_id)) or "")
+    assert dagster.server_pids() == servers
+    assert dagster.worker(other).is_alive()
+
+
+def test_mistake_in_a_step_is_reported_by_the_worker_alone(dagster: Installation) -> None:
+    run_id, _ = dagster.launch("fail")
+    dagster.wait_for_status(run_id, DagsterRunStatus.FAILURE)
+    dagster.wait_for_death(run_id)
+    dagster.wait_for_status(dagster.launch("describe")[0], DagsterRunStatus.SUCCESS)
+    assert not [message for message in dagster.messages(run_id) if "exited with code" in message]
+
+
+def test_terminated_run_is_cancelled(dagster: Installation) -> None:
+    run_id, files = dagster.launch("wait")
+    read(files / "waiting.json")
+    assert dagster.launcher.terminate(run_id)
+    dagster.wait_for_status(run_id, DagsterRunStatus.CANCELED)
+    dagster.wait_for_death(run_id)
+
+
+def test_worker_that_refuses_to_end_is_killed_with_its_group_and_only_then_cancelled(dagster: Installation) -> None:
+    run_id, files = dagster.launch("refuse_to_end")
+    group = read(files / "waiting.json")
+    assert dagster.launcher.terminate(run_id)
+    assert dagster.run(run_id).status == DagsterRunStatus.CANCELING
+    assert dagster.worker(run_id).is_alive()
+    dagster.wait_for_status(run_id, DagsterRunStatus.CANCELED)
+    assert find_start_time(group["pid"]) is None
+    assert find_start_time(group["child"]) is None
+    assert any("SIGKILL" in message for message in dagster.messages(run_id))
+
+
+def test_processes_of_a_run_end_with_its_worker(dagster: Installation) -> None:
+    run_id, files = dagster.launch("refuse_to_end")
+    group = read(files / "waiting.json")
+    os.kill(group["pid"], signal.SIGKILL)
+    dagster.wait_for_status(run_id, DagsterRunStatus.FAILURE)
+    wait_until(lambda: find_start_time(group["child"]) is None, description="the child has ended")
+
+
+def test_reused_pid_is_neither_alive_nor_signalled(dagster: Installation) -> None:
+    run_id, files = dagster.launch("wait")
+    pid = read(files / "waiting.json")["pid"]
+    identity = dagster.worker(run_id)
+    later = identity.model_copy(update={"start_time": identity.start_time + 1})
+    assert identity.is_alive()
+    assert not later.is_alive()
+    dagster.instance.add_run_tags(run_id, {WORKER_TAG: later.model_dump_json()})
+    assert dagster.launcher.check_run_worker_health(dagster.run(run_id)).status == WorkerStatus.FAILED
+    end_process(pid, later.start_time, grace_seconds=0)
+    assert dagster.launcher.terminate(run_id)
+    assert dagster.run(run_id).status == DagsterRunStatus.CANCELED
+    assert identity.is_alive()
+    dagster.instance.add_run_tags(run_id, {WORKER_TAG: identity.model_dump_json()})
+
+
+def test_worker_of_an_earlier_boot_is_dead_and_of_another_host_unknown(dagster: Installation) -> None:
+    run_id, _ = dagster.launch("wait")
+    identity = dagster.worker(run_id)
+    assert not identity.model_copy(update={"boot_id": "an earlier one"}).is_alive()
+    elsewhere = identity.model_copy(update={"boot_id": "another", "host": "elsewhere"})
+    dagster.instance.add_run_tags(run_id, {WORKER_TAG: elsewhere.model_dump_json()})
+    with pytest.raises(ConfigurationError, match="elsewhere"):
+        dagster.launcher.check_run_worker_health(dagster.run(run_id))
+    dagster.instance.add_run_tags(run_id, {WORKER_TAG: identity.model_dump_json()})
+
+
+def test_health_of_finished_and_of_unlaunched_runs(dagster: Installation) -> None:
+    started, _ = dagster.launch("wait")
+    assert dagster.launcher.check_run_worker_health(dagster.run(started)).status == WorkerStatus.RUNNING
+    finished, _ = dagster.launch("describe")
+    dagster.wait_for_status(finished, DagsterRunStatus.SUCCESS)
+    dagster.wait_for_death(finished)
+    assert dagster.launcher.check_run_worker_health(dagster.run(finished)).status == WorkerStatus.SUCCESS
+    unlaunched, _ = dagster.create_run("describe")
+    assert dagster.launcher.check_run_worker_health(dagster.run(unlaunched)).status == WorkerStatus.NOT_FOUND
+
+
+def test_workers_survive_their_server_and_the_next_launch_starts_another(dagster: Installation) -> None:
+    orphan, files = dagster.launch("wait")
+    read(files / "waiting.json")
+    killed = kill_servers(dagster)
+    assert dagster.launcher.check_run_worker_health(dagster.run(orphan)).status == WorkerStatus.RUNNING
+    run_id, _ = dagster.launch("describe")
+    dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
+    assert not set(dagster.server_pids()) & set(killed)
+    assert dagster.launcher.terminate(orphan)
+    dagster.wait_for_status(orphan, DagsterRunStatus.CANCELED)
+
+
+def test_concurrent_first_launches_start_one_server(dagster: Installation) -> None:
+    kill_servers(dagster)
+    runs = [dagster.create_run("describe") for _ in range(4)]
+    workspace = dagster.context.create_request_context()
+    with ThreadPoolExecutor(len(runs)) as pool:
+        list(pool.map(lambda run: dagster.instance.submit_run(run[0], workspace), runs))
+    parents = {read(files / "process.json")["parent"] for _, files in runs}
+    assert parents == set(dagster.server_pids())
+    assert len(parents) == 1
+
+
+def test_server_serves_other_processes_and_outlives_them(dagster: Installation) -> None:
+    kill_servers(dagster)
+    run_id, files = dagster.create_run("wait")
+    home = dagster.instance.root_directory
+    code = "import dagster, sys; dagster.DagsterInstance.from_config(sys.argv[1]).launch_run(sys.argv[2], None)"
+    subprocess.run([sys.executable, "-c", code, home, run_id], check=True)  # noqa: S603
+    read(files / "waiting.json")
+    [server] = dagster.server_pids()
+    _, more_files = dagster.launch("describe")
+    assert read(more_files / "process.json")["parent"] == server
+    assert dagster.worker(run_id).is_alive()
+
+
+def test_unreleased_worker_ends_and_has_done_nothing(dagster: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ConnectionError("the database is away")
+
+    kill_servers(dagster)
+    with monkeypatch.context() as patch:
+        patch.setattr(dagster.instance, "add_run_tags", fail)
+        run_id, files = dagster.create_run("describe")
+        with pytest.raises(ConnectionError):
+            dagster.launcher._start_worker(dagster.run(run_id), resume=False)  # noqa: SLF001
+    wait_until(lambda: not _workers_of(dagster), description="the worker has ended")
+    assert dagster.run(run_id).status == DagsterRunStatus.NOT_STARTED
+    assert not list(files.iterdir())
+    assert not dagster.messages(run_id)
+
+
+def _workers_of(dagster: Installation) -> list[int]:
+    [server] = dagster.server_pids()
+    with open(f"/proc/{server}/task/{server}/children") as children:
+        return [int(pid) for pid in children.read().split()]
+
+
+@pytest.fixture
+def owner(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])  # noqa: S603
+    monkeypatch.setenv("BEEP_OWNER_PID", str(process.pid))
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_server_and_workers_end_with_their_owner(dagster: Installation, owner: subprocess.Popen[bytes]) -> None:
+    kill_servers(dagster)
+    run_id, files = dagster.launch("wait")
+    read(files / "waiting.json")
+    owner.kill()
+    wait_until(lambda: not dagster.server_pids(), description="the server has ended")
+    assert not dagster.worker(run_id).is_alive()
+    assert dagster.run(run_id).status == DagsterRunStatus.STARTED  # for run monitoring to resume
+    assert "SIGKILL" in str(dagster.launcher.check_run_worker_health(dagster.run(run_id)).msg)
+
+
+def test_folder_that_others_can_enter_is_refused(dagster: Installation) -> None:
+    folder = os.path.join(dagster.instance.root_directory, "run_workers")
+    run_id, _ = dagster.create_run("describe")
+    os.chmod(folder, 0o755)
+    try:
+        with pytest.raises(ConfigurationError, match="0700"):
+            dagster.launcher._start_worker(dagster.run(run_id), resume=False)  # noqa: SLF001
+    finally:
+        os.chmod(folder, 0o700)
+
+
+def test_socket_is_the_users_alone(dagster: Installation) -> None:
+    dagster.launch("describe")
+    servers = os.path.join(dagster.instance.root_directory, "run_workers", "servers")
+    [name] = os.listdir(servers)
+    assert os.stat(os.path.join(servers, name)).st_mode & 0o777 == 0o700
+    assert os.stat(os.path.join(servers, name, "server.sock")).st_mode & 0o777 == 0o600
+
+
+def test_platform_without_safe_forks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(ConfigurationError, match="DefaultRunLauncher"):
+        PreloadedRunLauncher()

@@ -1,0 +1,56 @@
+"""The report that `make demo` prints."""
+
+import re
+from io import StringIO
+
+import pytest
+from hypothesis import given, settings
+from rich.console import Console
+
+from beep_orchestration.errors import InvalidInputError
+from beep_orchestration.extraction.exports.characters import INVISIBLE
+from beep_orchestration.extraction.exports.terminal import to_terminal
+from beep_orchestration.extraction.model import Graph
+from tests.exports.graphs import documents, graph_of
+
+TEXT = "Ada Lovelace was born\n in London. Paris is far."
+
+
+def printed(graph: Graph, text: str) -> str:
+    console = Console(file=StringIO(), width=160, color_system=None)
+    console.print(to_terminal(graph, text))
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def test_types_are_counted_and_a_relation_stands_with_its_sentence() -> None:
+    types = {"Ada Lovelace": "Person", "London": "Place", "Paris": "Place"}
+    report = printed(graph_of(TEXT, types, [("Ada Lovelace", "born in", "London")]), TEXT)
+    assert re.search(r"Place +2 +London, Paris", report)
+    assert re.search(r"Person +1 +Ada Lovelace", report)
+    assert "Ada Lovelace —born in→ London" in report
+    assert "“Ada Lovelace was born in London.”" in report
+
+
+def test_what_does_not_fit_is_counted() -> None:
+    names = {f"N{number:02}": "Person" for number in range(30)}
+    facts = [(f"N{number:02}", "knows", "N00") for number in range(1, 30)]
+    report = printed(graph_of(" ".join(names), names, facts), " ".join(names))
+    assert "and 22 more" in report
+    assert "and 9 more relations" in report
+
+
+@given(documents())
+@settings(deadline=None)
+def test_names_are_shown_and_never_obeyed(case: tuple[Graph, str]) -> None:
+    graph, text = case
+    assert not INVISIBLE.search(printed(graph, text))
+
+
+def test_rich_markup_in_a_name_is_text() -> None:
+    assert "[red]Ada[/red]" in printed(graph_of("[red]Ada[/red]", {"[red]Ada[/red]": "Person"}), "[red]Ada[/red]")
+
+
+def test_another_text_than_the_graphs_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="text"):
+        to_terminal(graph_of(TEXT, {"London": "Place"}), TEXT + " ")
