@@ -66,16 +66,18 @@ def _try_claim(tables: WorkflowPersistence, launch: Launch, lease_seconds: float
     if execution.status is ExecutionStatus.COMPLETED:
         return Claim(execution=execution, dagster_run_id=launch.dagster_run_id, epoch=None)
     if execution.status is not ExecutionStatus.RUNNING:
-        _resume_or_refuse(tables, execution, launch)
+        _resume_or_refuse(tables, execution, launch, lease_seconds)
     holder = tables.runs.find_holder(execution.id, execution.epoch)
     if holder is not None and holder.dagster_run_id != launch.dagster_run_id and not holder.lease_is_over:
         return holder
     return _take(tables, execution, launch.dagster_run_id, lease_seconds)
 
 
-def _resume_or_refuse(tables: WorkflowPersistence, execution: ExecutionRow, launch: Launch) -> None:
+def _resume_or_refuse(
+    tables: WorkflowPersistence, execution: ExecutionRow, launch: Launch, lease_seconds: float
+) -> None:
     if launch.is_reexecution:
-        tables.executions.resume(execution.id)
+        tables.executions.resume(execution.id, launch_after_seconds=lease_seconds)
         return
     match execution.status:
         case ExecutionStatus.CANCELLED:

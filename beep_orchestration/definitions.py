@@ -2,6 +2,7 @@
 
 import dagster as dg
 
-from beep_orchestration.jobs import extraction_job
+from beep_orchestration.jobs import STEERING_JOBS, WORKFLOW_JOBS
+from beep_orchestration.sensors import SENSORS
 
-defs = dg.Definitions(jobs=[extraction_job])
+defs = dg.Definitions(jobs=[*WORKFLOW_JOBS, *STEERING_JOBS], sensors=SENSORS)

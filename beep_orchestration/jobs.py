@@ -6,10 +6,13 @@ from beep_orchestration.io_managers import checkpoint_io_manager
 from beep_orchestration.ops import (
     IO_MANAGER,
     assemble_graph_op,
+    cancel_workflow_op,
     chunk_text_op,
     classify_entities_op,
     extract_mentions_op,
     extract_relations_op,
+    resume_workflow_op,
+    send_signal_op,
 )
 from beep_orchestration.resources import WorkflowResource
 from beep_orchestration.workflow_types import EXTRACTION
@@ -30,3 +33,28 @@ def extraction_job() -> None:
     chunks = chunk_text_op()
     entities = classify_entities_op(extract_mentions_op(chunks))
     assemble_graph_op(chunks, entities, extract_relations_op(chunks, entities))
+
+
+@dg.job(description="Send a signal to a running execution.", executor_def=dg.in_process_executor)
+def send_signal() -> None:
+    """What `beep signal` does, from the UI."""
+    send_signal_op()
+
+
+@dg.job(description="Cancel a running execution; what it completed is kept.", executor_def=dg.in_process_executor)
+def cancel_workflow() -> None:
+    """What `beep cancel` does, from the UI."""
+    cancel_workflow_op()
+
+
+@dg.job(
+    description="Let a failed or cancelled execution go on; what it completed is not repeated.",
+    executor_def=dg.in_process_executor,
+)
+def resume_workflow() -> None:
+    """What `beep resume` does, from the UI."""
+    resume_workflow_op()
+
+
+WORKFLOW_JOBS = [extraction_job]
+STEERING_JOBS = [send_signal, cancel_workflow, resume_workflow]

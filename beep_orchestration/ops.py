@@ -3,7 +3,8 @@
 An op cuts its work into activities and hands them to the runner, which runs those that are not completed yet.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from beep_orchestration.activities import Activity
 from beep_orchestration.digests import canonical_digest
+from beep_orchestration.errors import BeepError
 from beep_orchestration.extraction import (
     assemble,
     batches,
@@ -34,6 +36,7 @@ from beep_orchestration.extraction.model import (
 )
 from beep_orchestration.previews import graph_metadata, preview
 from beep_orchestration.resources import ExecutionSession, WorkflowResource
+from beep_orchestration.service import WorkflowService
 from beep_orchestration.workflow_types import ASSEMBLE, CHUNK, ENTITIES, MENTIONS, RELATIONS, ActivityType
 
 IO_MANAGER = "checkpoints"
@@ -268,3 +271,51 @@ def _digest(values: Sequence[BaseModel]) -> str:
 
 def _ontology_digest(document: ExtractionInput) -> str:
     return text_digest(document.ontology or "built-in")
+
+
+class ExecutionConfig(dg.Config):
+    """Which execution is meant."""
+
+    execution_id: str = Field(description="knowledge_workflow_execution__<uuid>, as shown in a run's tags")
+    organization_id: str | None = Field(default=None, description="the configured organization if absent")
+
+
+class SignalConfig(ExecutionConfig):
+    """What is sent to which execution."""
+
+    signal_name: str
+    payload: dict[str, Any] = {}
+    sender_key: str | None = Field(default=None, description="a repeated signal with this key is stored once")
+
+
+@dg.op(name="send_signal", description="Stores a signal for a running execution, as `WorkflowService.signal` does.")
+def send_signal_op(context: dg.OpExecutionContext, config: SignalConfig) -> None:
+    with _steering(config) as service:
+        signal_id = service.signal(
+            config.execution_id, config.signal_name, config.payload, sender_key=config.sender_key
+        )
+        context.log.info(f"stored {signal_id}")
+
+
+@dg.op(name="cancel_workflow", description="Cancels a running execution, as `WorkflowService.cancel` does.")
+def cancel_workflow_op(context: dg.OpExecutionContext, config: ExecutionConfig) -> None:
+    with _steering(config) as service:
+        result = service.cancel(config.execution_id)
+        context.log.info(f"{result.execution_id} is {result.status}" + (" now" if result.cancelled_now else " already"))
+
+
+@dg.op(name="resume_workflow", description="Lets an execution go on, as `WorkflowService.resume` does.")
+def resume_workflow_op(context: dg.OpExecutionContext, config: ExecutionConfig) -> None:
+    with _steering(config) as service:
+        status = service.resume(config.execution_id)
+        context.log.info(f"{status.execution_id} is {status.status}; its runs: {', '.join(status.dagster_run_ids)}")
+
+
+@contextmanager
+def _steering(config: ExecutionConfig) -> Iterator[WorkflowService]:
+    """The service, whose refusals end the op with their message and are not retried."""
+    try:
+        with WorkflowService.connect(organization_id=config.organization_id) as service:
+            yield service
+    except BeepError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error

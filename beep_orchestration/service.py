@@ -27,6 +27,7 @@ from beep_orchestration.models import PROGRESS_SIGNAL, CancelResult, ExecutionPa
 from beep_orchestration.persistence import Database, ExecutionRow, RunRow, WorkflowPersistence
 from beep_orchestration.persistence.rows import NewExecution
 from beep_orchestration.persistence.signals import NewSignal
+from beep_orchestration.reconciliation import cancel_execution
 from beep_orchestration.settings import Settings, load_settings
 from beep_orchestration.workflow_types import get_workflow_type
 
@@ -86,7 +87,7 @@ class WorkflowService:
             new = self._new_execution(workflow_type, input, idempotency_key)
             span.set_attribute("beep.execution_id", new.id)
             with self._database.transaction() as tables:
-                is_new = tables.executions.save(new)
+                is_new = tables.executions.save(new, launch_after_seconds=self._settings.launch_grace_seconds)
                 stored = tables.executions.load(new.id, self._organization_id)
             faults.reached("after_execution_commit", new.id)
             if stored.input_digest != new.input_digest:
@@ -138,7 +139,7 @@ class WorkflowService:
         with _tracer.start_as_current_span("WorkflowService.cancel"):
             with self._database.transaction() as tables:
                 execution = self._load(tables, execution_id)
-                cancelled_now = tables.executions.cancel(execution.id)
+                cancelled_now = cancel_execution(tables, execution.id)
                 status = tables.executions.load(execution.id).status
                 open_runs = tables.runs.list_open(execution.id)
             if cancelled_now:
@@ -157,8 +158,9 @@ class WorkflowService:
                 execution = self._load(tables, execution_id, lock=True)
                 runs = tables.runs.list_of(execution.id)
                 _check_resumable(execution, runs)
-                is_ours = tables.executions.resume(execution.id) or tables.executions.take(
-                    execution.id, untouched_seconds=self._settings.launch_grace_seconds
+                grace = self._settings.launch_grace_seconds
+                is_ours = tables.executions.resume(execution.id, launch_after_seconds=grace) or tables.executions.take(
+                    execution.id, next_try_seconds=grace
                 )
             if is_ours:
                 self._launch(execution, runs)
@@ -265,7 +267,8 @@ class WorkflowService:
 
     def _status(self, execution: ExecutionRow, runs: Sequence[RunRow]) -> WorkflowStatus:
         run_ids = tuple(run.dagster_run_id for run in runs)
-        stages = execution.checkpoint.stages
+        order = [stage.name for stage in get_workflow_type(execution.workflow_type).activity_types]
+        stages = dict(sorted(execution.checkpoint.stages.items(), key=lambda item: order.index(item[0])))
         return WorkflowStatus(
             execution_id=execution.id,
             organization_id=execution.organization_id,

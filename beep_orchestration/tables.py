@@ -76,6 +76,20 @@ execution = Table(
         server_default=text("0"),
         comment="last signal's sequence, so that the order of visibility is the order of sequence",
     ),
+    Column(
+        "launch_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=func.now(),
+        comment="when the dispatcher may launch a run, if no open run carries the execution",
+    ),
+    Column(
+        "launches",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="runs launched since an activity was last completed; bounds how often a dying worker is replaced",
+    ),
     _audit_created_at(),
     _one_of("status", ExecutionStatus),
     CheckConstraint("(status = 'running') = (completed_at IS NULL)", name="completed_at_iff_ended"),
@@ -87,7 +101,7 @@ execution = Table(
     Index(
         "ix_knowledge_workflow_execution_newest", "organization_id", text("started_at DESC"), text("id DESC")
     ),
-    Index("ix_knowledge_workflow_execution_running", "updated_at", postgresql_where=text("status = 'running'")),
+    Index("ix_knowledge_workflow_execution_launch_at", "launch_at", postgresql_where=text("status = 'running'")),
 )
 
 activity = Table(
@@ -163,5 +177,5 @@ run = Table(
     CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="ended_at_iff_outcome"),
     UniqueConstraint("dagster_run_id"),
     Index("ix_knowledge_workflow_run_execution", "workflow_execution_id", "id"),
-    Index("ix_knowledge_workflow_run_open", "workflow_execution_id", postgresql_where=text("outcome IS NULL")),
+    Index("ix_knowledge_workflow_run_open", "id", postgresql_where=text("outcome IS NULL")),
 )

@@ -18,6 +18,10 @@ _WORD_END = re.compile(r"\s+")
 _ENDS = (_PARAGRAPH_END, _SENTENCE_END, _LINE_END, _WORD_END)
 
 
+LEAD_IN = 600
+"""How much text before a chunk may be read to know what its first pronouns refer to, in code points."""
+
+
 def chunk_text(text: str, options: ExtractionOptions) -> list[Chunk]:
     """Cut the whole text; see the module for what holds. An empty text has no chunk."""
     spans = list(_spans(text, options.chunk_size, options.chunk_overlap))
@@ -76,3 +80,12 @@ def _clip(hidden: list[Span], first: int, start: int, end: int) -> tuple[Span, .
             break
         clipped.append(Span(start=max(span.start, start), end=min(span.end, end)))
     return tuple(clipped)
+
+
+def with_lead_in(text: str, chunk: Chunk) -> Chunk:
+    """The chunk and the sentences just before it."""
+    earliest = max(0, chunk.start - LEAD_IN)
+    found = _SENTENCE_END.search(text, earliest, chunk.start) if earliest else None
+    start = found.end() if found else earliest
+    before = (Span(start=start + span.start, end=start + span.end) for span in hidden_spans(text[start : chunk.start]))
+    return Chunk(start=start, end=chunk.end, index=chunk.index, hidden=(*before, *chunk.hidden))

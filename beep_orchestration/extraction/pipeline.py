@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 from beep_orchestration.extraction.assembly import assemble
-from beep_orchestration.extraction.chunking import chunk_text
+from beep_orchestration.extraction.chunking import LEAD_IN, chunk_text
 from beep_orchestration.extraction.local import local_extractors
 from beep_orchestration.extraction.model import Candidate, Chunk, Entity, ExtractionInput, Graph, Mention
 from beep_orchestration.extraction.ontology import load_ontology
@@ -42,7 +42,7 @@ def batches(candidates: Sequence[Candidate], size: int) -> list[list[Candidate]]
 
 
 def entities_by_chunk(entities: Sequence[Entity], chunks: Sequence[Chunk]) -> list[list[Entity]]:
-    """For each chunk the entities mentioned in it, with only the mentions that lie inside: inputs of `relations`.
+    """For each chunk the entities mentioned in it or just before it, with only these mentions: inputs of `relations`.
 
     A mention in an overlap belongs to both chunks. Time is linear in mentions and chunks together.
     """
@@ -58,7 +58,7 @@ def _mentions_by_chunk(entity: Entity, chunks: Sequence[Chunk], ends: Sequence[i
     found: dict[int, list[Mention]] = {}
     for mention in entity.mentions:
         index = bisect_left(ends, mention.end)
-        while index < len(chunks) and chunks[index].start <= mention.start:
+        while index < len(chunks) and chunks[index].start - LEAD_IN <= mention.start:
             found.setdefault(index, []).append(mention)
             index += 1
     return found

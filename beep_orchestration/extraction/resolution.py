@@ -30,7 +30,7 @@ Group = tuple[str, str]
 _SLIP = 3  # a kind is a labelling slip if another has at least this many times its mentions
 _CONFUSED = frozenset({"organization", "made"})  # 'ENIAC' or 'Unix': labelled as either, and hardly ever both
 _TAKEN_FOR = frozenset({"organization", "made", "unknown", "place"})
-_SURE = 0.7  # a place that stands where places stand ('in Washington')
+_LIKELY, _SURE = 0.7, 0.8  # confidence of a place that may be, or is, where only places can be
 _SHORTEST_ACRONYM = 2
 
 
@@ -98,9 +98,21 @@ def _merge_slips(groups: dict[Group, list[Mention]]) -> None:
 def _merge_kinds(groups: dict[Group, list[Mention]], key: str, kinds: list[str]) -> None:
     main = kinds[0]
     for kind in kinds[1:]:
-        rare = len(groups[kind, key]) * _SLIP <= len(groups[main, key])
-        if rare or {kind, main} == _CONFUSED or kind == "unknown":
+        if _is_slip(kind, groups[kind, key], main, groups[main, key]):
             groups[main, key].extend(groups.pop((kind, key)))
+
+
+def _is_slip(kind: str, members: list[Mention], main: str, others: list[Mention]) -> bool:
+    if kind == "unknown" or {kind, main} <= _CONFUSED or len(members) * _SLIP <= len(others):
+        return True
+    if "place" in (kind, main):
+        return not _is_surely_place(members if kind == "place" else others, is_organization_too="person" not in (kind, main))
+    return False
+
+
+def _is_surely_place(members: list[Mention], *, is_organization_too: bool) -> bool:
+    """'in Washington' is the city; 'to Washington' may be the company, but not the person."""
+    return max(member.confidence for member in members) >= (_SURE if is_organization_too else _LIKELY)
 
 
 def _merge_aliases(groups: dict[Group, list[Mention]]) -> dict[Group, list[Mention]]:
@@ -147,12 +159,8 @@ def _surname_owners(groups: Mapping[Group, list[Mention]]) -> dict[Group, Group]
     return {
         (kind, key): full[key]
         for (kind, key), members in groups.items()
-        if kind in _TAKEN_FOR and people[key] == 1 and (key not in firsts or ("person", key) in groups) and not _is_surely_place(kind, members)
+        if kind in _TAKEN_FOR and people[key] == 1 and (key not in firsts or ("person", key) in groups) and not (kind == "place" and _is_surely_place(members, is_organization_too=False))
     }
-
-
-def _is_surely_place(kind: str, members: list[Mention]) -> bool:
-    return kind == "place" and max(member.confidence for member in members) >= _SURE
 
 
 def _name_parts(key: str) -> set[str]:

@@ -27,10 +27,17 @@ _COLUMNS = (
     execution.c.updated_at,
     execution.c.input_digest,
     execution.c.epoch,
+    execution.c.launch_at,
+    execution.c.launches,
 )
 
 # The wall clock of the database at the moment of the statement; now() would be the start of the transaction.
 CLOCK = func.clock_timestamp()
+
+
+def seconds(count: float) -> Any:
+    """An interval of that many seconds, in SQL."""
+    return func.make_interval(0, 0, 0, 0, 0, 0, count)
 
 
 class Executions:
@@ -39,8 +46,11 @@ class Executions:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def save(self, new: NewExecution) -> bool:
-        """Store a new execution as `running`; false, and nothing stored, if its id or idempotency key exists."""
+    def save(self, new: NewExecution, *, launch_after_seconds: float = 0) -> bool:
+        """Store a new execution as `running`; false, and nothing stored, if its id or idempotency key exists.
+
+        The dispatcher launches it after that many seconds unless a run carries it by then.
+        """
         statement = (
             insert(execution)
             .values(
@@ -54,6 +64,7 @@ class Executions:
                 idempotency_key=new.idempotency_key,
                 started_at=CLOCK,
                 updated_at=CLOCK,
+                launch_at=CLOCK + seconds(launch_after_seconds),
             )
             .on_conflict_do_nothing()
             .returning(execution.c.id)
@@ -107,60 +118,47 @@ class Executions:
         statement = statement.order_by(execution.c.started_at.desc(), execution.c.id.desc()).limit(limit)
         return [_execution_row(row) for row in self._connection.execute(statement)]
 
-    def list_running(
-        self, *, limit: int, workflow_types: Sequence[str], after: WorkflowExecutionId | None = None
-    ) -> list[ExecutionRow]:
-        """A page of all organizations' running executions in the order of their ids, for the reconciler."""
-        statement = select(*_COLUMNS).where(
-            execution.c.status == ExecutionStatus.RUNNING, execution.c.workflow_type.in_(workflow_types)
-        )
-        if after is not None:
-            statement = statement.where(execution.c.id > after)
-        statement = statement.order_by(execution.c.id).limit(limit)
-        return [_execution_row(row) for row in self._connection.execute(statement)]
-
     def take_launchable(
-        self, *, limit: int, workflow_types: Sequence[str], untouched_seconds: float
+        self, *, limit: int, workflow_types: Sequence[str], next_try_seconds: float
     ) -> list[ExecutionRow]:
-        """Running executions that no open run carries and that nobody touched for a while, touched by this call.
+        """Running executions that are due for a launch and that no open run carries; this call launches them.
 
-        Two callers never take the same one: rows locked by the other are skipped, and a taken one counts as touched.
+        Two callers never take the same one: rows locked by the other are skipped, and a taken one is not due again before
+        `next_try_seconds`, by which time its run is known.
         """
         launchable = (
             select(execution.c.id)
             .where(
                 execution.c.status == ExecutionStatus.RUNNING,
                 execution.c.workflow_type.in_(workflow_types),
-                execution.c.updated_at <= CLOCK - _seconds(untouched_seconds),
-                ~select(run.c.id)
-                .where(run.c.workflow_execution_id == execution.c.id, run.c.outcome.is_(None))
-                .exists(),
+                execution.c.launch_at <= CLOCK,
+                ~_has_open_run(),
             )
-            .order_by(execution.c.updated_at)
+            .order_by(execution.c.launch_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
-            .cte("launchable")  # evaluated once; a plan may evaluate a subquery for each row, and pass the limit
         )
-        statement = (
-            update(execution)
-            .where(execution.c.id.in_(select(launchable.c.id)))
-            .values(updated_at=CLOCK)
-            .returning(*_COLUMNS)
-        )
+        statement = _launched(execution.c.id.in_(launchable), next_try_seconds).returning(*_COLUMNS)
         return [_execution_row(row) for row in self._connection.execute(statement)]
 
-    def take(self, execution_id: WorkflowExecutionId, *, untouched_seconds: float) -> bool:
-        """As `take_launchable` for one running execution; false if somebody touched it in the last seconds."""
+    def take(self, execution_id: WorkflowExecutionId, *, next_try_seconds: float) -> bool:
+        """As `take_launchable` for one execution; false if it is not due or an open run carries it."""
+        due = (
+            (execution.c.id == execution_id)
+            & (execution.c.status == ExecutionStatus.RUNNING)
+            & (execution.c.launch_at <= CLOCK)
+            & ~_has_open_run()
+        )
+        return self._connection.execute(_launched(due, next_try_seconds)).rowcount == 1
+
+    def schedule_launch(self, execution_id: WorkflowExecutionId, delay_seconds: float) -> None:
+        """Make a running execution due for a launch after a delay."""
         statement = (
             update(execution)
-            .where(
-                execution.c.id == execution_id,
-                execution.c.status == ExecutionStatus.RUNNING,
-                execution.c.updated_at <= CLOCK - _seconds(untouched_seconds),
-            )
-            .values(updated_at=CLOCK)
+            .where(execution.c.id == execution_id, execution.c.status == ExecutionStatus.RUNNING)
+            .values(launch_at=CLOCK + seconds(delay_seconds))
         )
-        return self._connection.execute(statement).rowcount == 1
+        self._connection.execute(statement)
 
     def claim(self, execution_id: WorkflowExecutionId) -> int | None:
         """Begin the next epoch of a running execution and return it; None if the execution is not running."""
@@ -181,11 +179,13 @@ class Executions:
         current_activity: str | None,
         checkpoint: Checkpoint,
         signals: int,
+        is_progress: bool,
     ) -> int | None:
         """Record what a run reached and reserve `signals` sequence numbers; None, and no change, without the claim.
 
         The answer is the last reserved number. The row stays locked to the transaction's end, so whatever else the
-        transaction writes for this execution is written under the claim.
+        transaction writes for this execution is written under the claim. Progress means that an activity is completed: it
+        gives workers that die later a new chance.
         """
         statement = (
             update(execution)
@@ -195,6 +195,7 @@ class Executions:
                 checkpoint=checkpoint.model_dump(mode="json"),
                 signal_sequence=execution.c.signal_sequence + signals,
                 updated_at=CLOCK,
+                **({"launches": 0} if is_progress else {}),
             )
             .returning(execution.c.signal_sequence)
         )
@@ -233,12 +234,19 @@ class Executions:
         """`running -> cancelled`; false, and no change, if the execution has ended before."""
         return self._change(execution_id, ExecutionStatus.CANCELLED, current_activity=None)
 
-    def resume(self, execution_id: WorkflowExecutionId) -> bool:
-        """`failed -> running` or `cancelled -> running`; false, and no change, otherwise."""
+    def resume(self, execution_id: WorkflowExecutionId, *, launch_after_seconds: float) -> bool:
+        """`failed -> running` or `cancelled -> running`, to be launched as by `save`; false, and no change, otherwise."""
         statement = (
             update(execution)
             .where(execution.c.id == execution_id, execution.c.status.in_(sources_of(ExecutionStatus.RUNNING)))
-            .values(status=ExecutionStatus.RUNNING, completed_at=None, error=None, updated_at=CLOCK)
+            .values(
+                status=ExecutionStatus.RUNNING,
+                completed_at=None,
+                error=None,
+                updated_at=CLOCK,
+                launch_at=CLOCK + seconds(launch_after_seconds),
+                launches=0,
+            )
         )
         return self._connection.execute(statement).rowcount == 1
 
@@ -270,8 +278,16 @@ def _of(
     return statement if organization_id is None else statement.where(execution.c.organization_id == organization_id)
 
 
-def _seconds(seconds: float) -> Any:
-    return func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+def _has_open_run() -> Any:
+    return select(run.c.id).where(run.c.workflow_execution_id == execution.c.id, run.c.outcome.is_(None)).exists()
+
+
+def _launched(condition: Any, next_try_seconds: float) -> Any:
+    return (
+        update(execution)
+        .where(condition)
+        .values(launch_at=CLOCK + seconds(next_try_seconds), launches=execution.c.launches + 1, updated_at=CLOCK)
+    )
 
 
 def _claimed(execution_id: WorkflowExecutionId, epoch: int) -> Any:

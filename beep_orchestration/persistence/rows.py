@@ -44,6 +44,8 @@ class ExecutionRow:
     updated_at: datetime
     input_digest: str
     epoch: int
+    launch_at: datetime
+    launches: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, WorkflowRunId
 from beep_orchestration.models import RunOutcome
-from beep_orchestration.persistence.executions import CLOCK
+from beep_orchestration.persistence.executions import CLOCK, seconds
 from beep_orchestration.persistence.rows import RunRow
 from beep_orchestration.tables import run
 
@@ -53,6 +53,13 @@ class Runs:
         """The runs of an execution that have not ended as far as the tables know, oldest first."""
         return [row for row in self.list_of(execution_id) if row.outcome is None]
 
+    def list_all_open(self, *, limit: int, after: WorkflowRunId | None = None) -> list[RunRow]:
+        """A page of all organizations' open runs in the order of their ids, for the reconciler."""
+        statement = select(*_COLUMNS).where(run.c.outcome.is_(None)).order_by(run.c.id).limit(limit)
+        if after is not None:
+            statement = statement.where(run.c.id > after)
+        return [_run_row(row) for row in self._connection.execute(statement)]
+
     def find_holder(self, execution_id: WorkflowExecutionId, epoch: int) -> RunRow | None:
         """The run that holds the claim of this epoch, unless it has ended."""
         statement = select(*_COLUMNS).where(
@@ -68,7 +75,7 @@ class Runs:
             .where(run.c.dagster_run_id == dagster_run_id)
             .values(
                 epoch=epoch,
-                lease_expires_at=_lease_end(lease_seconds),
+                lease_expires_at=CLOCK + seconds(lease_seconds),
                 started_at=func.coalesce(run.c.started_at, CLOCK),
                 ended_at=None,
                 outcome=None,
@@ -81,7 +88,7 @@ class Runs:
         statement = (
             update(run)
             .where(and_(run.c.dagster_run_id == dagster_run_id, run.c.epoch == epoch, run.c.outcome.is_(None)))
-            .values(lease_expires_at=_lease_end(lease_seconds))
+            .values(lease_expires_at=CLOCK + seconds(lease_seconds))
         )
         return self._connection.execute(statement).rowcount == 1
 
@@ -104,10 +111,6 @@ class Runs:
         if epoch is not None:
             statement = statement.where(run.c.epoch == epoch)
         return self._connection.execute(statement).rowcount == 1
-
-
-def _lease_end(lease_seconds: float) -> Any:
-    return CLOCK + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds)
 
 
 def _run_row(row: Row[Any]) -> RunRow:

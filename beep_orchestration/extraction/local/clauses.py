@@ -85,6 +85,8 @@ def _complements(verb: "Token") -> "Iterator[tuple[str, Token, float]]":
             yield "", child, 1.0
             if child.dep_ == "dobj":
                 yield from _through(child)
+        elif child.dep_ == "oprd" and child.pos_ == "PROPN":
+            yield from _prepositions(child)  # 'was born Ada Byron in London'
     yield from _prepositions(verb)
 
 
@@ -136,8 +138,9 @@ def _of_noun(noun: "Token") -> Iterator[Statement]:
     for child in noun.children:
         if child.dep_ == "appos":
             yield from _apposition(noun, child)
-        elif child.dep_ == "poss" and noun.pos_ == "PROPN":
-            yield Statement(child, "'s", noun, noun, 0.75)
+        elif child.dep_ == "poss":
+            for owned in (noun, *(found for found in noun.children if found.dep_ == "appos")):
+                yield Statement(child, "'s", owned, noun, 0.75)
         elif child.dep_ in ("amod", "compound") and child.pos_ in ("ADJ", "PROPN"):
             yield Statement(noun, "nationality", child, noun)
         elif child.dep_ == "prep" and noun.pos_ == "PROPN" and child.lower_ in ("in", "of", "at", "near"):

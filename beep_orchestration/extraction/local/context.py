@@ -29,11 +29,12 @@ _USED_AS = (
      r"(?: the)? $"), None),
     ("PRODUCT", None, re.compile(rf" (?:was|were|is|had been) (?:\w+ly |first |finally |never |not )?{_MADE}\b")),
     ("PRODUCT", None, re.compile(r" (?:ran|runs|weighed|contained|consisted)\b")),
-    ("PRODUCT", re.compile(r"\b(?:design|designed|build|built|programmed|program|constructed|invented|versions? of|copies of|running|ported)"
+    ("PRODUCT", re.compile(r"\b(?:design|designed|build|built|programmed|program|constructed|invented|versions? of|copies of|distributors? of|releases? of|users? of|running|ported)"
      r"(?: the| a)? $"), None),
     ("LANGUAGE", re.compile(r"\b(?:written|programmed|programs?|programming|code|compilers?) (?:in|for) $"), None),
     ("GPE", re.compile(r"\b(?:born (?:in|at|near)|died (?:in|at|near)|lived (?:in|at|near)|moved to|emigrated to|city of|town of"
      r"|village of|settled in|educated in|north of|south of|east of|west of|near) $"), None),
+    ("GPE", re.compile(r"\b(?:in|at|near|from|to|of) [A-Z][\w'-]+(?: [A-Z][\w'-]+)?, $"), None),
 )  # fmt: skip
 
 

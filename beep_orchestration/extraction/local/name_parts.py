@@ -71,7 +71,7 @@ def _dates(name: Named, words: str) -> Iterator[Named]:
     if len(found) > 1:
         yield from (Named(name.start + date.start(), name.start + date.end(), name.label) for date in found)
     elif _WORDS_OF_TIME.search(words):
-        yield name
+        yield name._replace(end=name.start + found[0].end()) if found and not _WORDS_OF_TIME.search(words[found[0].end() :]) else name
     elif words[:1].isupper():
         yield name._replace(label=UNKNOWN)
 

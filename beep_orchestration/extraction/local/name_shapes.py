@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from beep_orchestration.extraction.labels import DATES, NUMBERS, ORGANIZATION, PERSON
+from beep_orchestration.extraction.labels import DATES, NUMBERS, ORGANIZATION, PERSON, UNKNOWN
 from beep_orchestration.extraction.local.name_spans import Named
 
 _QUOTED = re.compile(r"[\"“«](?P<title>[A-Z0-9][^\"“”«»]{3,150})[\"”»]")
@@ -24,12 +24,13 @@ _LETTER = re.compile(
     r"\b(?:language|called|named) (?P<after>[A-Z](?:\+\+|\#)?)(?![\w'’])"
     r"|(?<![.\w'’])(?P<before>[A-Z](?:\+\+|\#)?)(?= (?:programming )?language\b)"
 )
+_CAPITALISED = re.compile(r" [A-Z][a-z]+")
 _PARTICLE = re.compile(r"\b(?:(?:von|van|de|der|den|la|le|du|di|da|dos|al|bin|ibn|ten|ter)\s+)+$", re.IGNORECASE)
 
 
 def shaped(text: str, recognized: Sequence[Named]) -> list[Named]:
     """Names by their shape; where they overlap recognized ones they are the better reading."""
-    found = [*_titles(text), *_letters(text), *_defined(text, recognized), *_models(text, recognized), *_with_particles(text, recognized)]
+    found = [*_titles(text), *_letters(text), *_defined(text, recognized), *_models(text, recognized), *_joined(text, recognized)]
     return sorted(found, key=lambda name: (name.start, -name.end))
 
 
@@ -105,8 +106,20 @@ def _models(text: str, recognized: Sequence[Named]) -> Iterator[Named]:
             yield Named(found.start(), found.end(), "PRODUCT")
 
 
-def _with_particles(text: str, recognized: Sequence[Named]) -> Iterator[Named]:
+def _joined(text: str, recognized: Sequence[Named]) -> Iterator[Named]:
+    """'von' + 'Neumann', 'Polish' + 'Cipher Bureau', and 'Lucasian Professor', which is no nationality."""
+    starts = {name.start: name for name in recognized}
     for name in recognized:
-        found = _PARTICLE.search(text, max(0, name.start - 20), name.start) if name.label == PERSON else None
-        if found:
-            yield name._replace(start=found.start())
+        particle = _PARTICLE.search(text, max(0, name.start - 20), name.start) if name.label == PERSON else None
+        if particle:
+            yield name._replace(start=particle.start())
+        if name.label == "NORP":
+            yield from _with_next(text, name, starts.get(name.end + 1))
+
+
+def _with_next(text: str, demonym: Named, following: Named | None) -> Iterator[Named]:
+    if following is not None and following.label == ORGANIZATION:
+        yield following._replace(start=demonym.start)
+    word = _CAPITALISED.match(text, demonym.end)
+    if following is None and word:
+        yield Named(demonym.start, word.end(), UNKNOWN)

@@ -6,9 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from beep_orchestration.extraction.labels import DATES, NUMBERS, PERSON, PLACES, UNKNOWN
 from beep_orchestration.extraction.local.name_spans import Named, disjoint
+from beep_orchestration.extraction.local.type_words import WORD_LABELS
 
 _WORD = re.compile(r"[^\W\d_][\w'’&./-]*")
 _LED_BY = re.compile(r"\b(?:in|at|near|from|to)(?: the)? $")
+_INSIDE = re.compile(r"\b(?:in|at|near) $")
+_POSSESSIVE = re.compile(r"['’]")
+_ROLE = re.compile(r"\b(?P<role>[a-z]+) $")
 _SHORTEST = 3
 
 
@@ -39,11 +43,15 @@ class KnownNames:
         return index
 
     def _corrected(self, text: str, name: Named) -> Named:
-        """A surname is a person, unless it stands where a place does ('in Washington')."""
-        is_surname = text[name.start : name.end] in self._surnames and name.label not in (PERSON, *DATES, *NUMBERS)
-        if is_surname and not (name.label in PLACES and _LED_BY.search(text, max(0, name.start - 12), name.start)):
-            return name._replace(label=PERSON)
-        return name
+        """A surname is a person, unless it stands where a place does ('in Washington'); a person does not stand there."""
+        if name.label in DATES | NUMBERS:
+            return name
+        before = text[max(0, name.start - 30) : name.start]
+        if name.label == PERSON:
+            inside = _INSIDE.search(before) and not _POSSESSIVE.match(text, name.end)
+            return name._replace(label=UNKNOWN) if inside else name
+        is_surname = text[name.start : name.end] in self._surnames and not (name.label in PLACES and _LED_BY.search(before))
+        return name._replace(label=PERSON) if is_surname or _follows_role(before, text[name.start : name.end]) else name
 
     def _recurring(self, text: str) -> Iterator[Named]:
         for word in _WORD.finditer(text):
@@ -52,6 +60,12 @@ class KnownNames:
                 if text.startswith(name, word.start()) and not text[end : end + 1].isalnum():
                     yield Named(word.start(), end, self._labels[name])
                     break
+
+
+def _follows_role(before: str, name: str) -> bool:
+    """'the logician Alonzo Church'."""
+    role = _ROLE.search(before)
+    return role is not None and WORD_LABELS.get(role["role"]) == PERSON and len(name.split()) > 1
 
 
 def _surnames(labels: dict[str, Counter[str]]) -> set[str]:

@@ -42,11 +42,13 @@ class Referents:
         self._names = names
 
     def leave(self, sentence: "Span") -> None:
-        """Remember whom the sentence was about: its subjects, else its only person."""
-        subjects = [found.entity for token in sentence if _is_main_subject(token) for found in self.of(token)]
-        present = list({found.id: found for token in sentence if (found := self._names.get(token.i))}.values())
-        people = [entity for entity in present if concept_of(entity) == "PERSON"]
-        self._recent.append(subjects or (people if len(people) == 1 else []))
+        """Remember whom the sentence was about: its subjects, else, unless they are unclear, its only person."""
+        main = [token for token in sentence if _is_main_subject(token)]
+        subjects = [found.entity for token in main for found in self.of(token)]
+        present = {found.id: found for token in sentence if (found := self._names.get(token.i))}
+        people = [entity for entity in present.values() if concept_of(entity) == "PERSON"]
+        is_unclear = any(token.pos_ == "PRON" for token in main)
+        self._recent.append(subjects or (people if len(people) == 1 and not is_unclear else []))
         del self._recent[:-_REACH]
 
     def same_name(self, first: "Token", second: "Token") -> bool:

@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from beep_orchestration.extraction.chunking import with_lead_in
 from beep_orchestration.extraction.local.clauses import Statement, statements
 from beep_orchestration.extraction.local.factuality import is_asserted, is_doubtful
 from beep_orchestration.extraction.local.language_model import identity, session
@@ -31,7 +32,7 @@ class LocalRelationExtractor:
     def extract_relations(
         self, text: str, chunk: Chunk, entities: Sequence[Entity], ontology: Ontology
     ) -> list[Relation]:
-        prose = list(blocks(text, chunk))
+        prose = list(blocks(text, with_lead_in(text, chunk)))
         places = _Places(entities)
         phrases = PhraseIndex(ontology)
         referents = Referents()
@@ -41,6 +42,7 @@ class LocalRelationExtractor:
                 relation
                 for block, doc in zip(prose, documents, strict=True)
                 for relation in _relations(block, doc, places.in_block(block), phrases, referents)
+                if relation.evidence[0].start >= chunk.start
             ]
 
 

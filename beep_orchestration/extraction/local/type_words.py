@@ -48,7 +48,7 @@ LABEL_WORDS: dict[str, tuple[str, ...]] = {
     "DATE": ("date", "time", "year", "day"),
 }
 
-AMBIGUOUS = frozenset({"newspaper", "service", "service", "house", "hall", "group", "general", "court", "model", "act", "order"})
+AMBIGUOUS = frozenset({"newspaper", "service", "house", "hall", "group", "general", "court", "model", "act", "order", "church", "park", "street", "road"})
 """Words that end names of several types, and so decide nothing there."""
 
 WORD_LABELS: dict[str, str] = {word: label for label, words in reversed(LABEL_WORDS.items()) for word in words}

@@ -1,0 +1,59 @@
+"""What the end of a run, or of an execution from outside, means for the tables.
+
+Used by whoever learns of it: the service, the sensors. Each function works in the caller's transaction, locks the execution
+first, and changes nothing when it is called again.
+"""
+
+from beep_orchestration.ids import WorkflowExecutionId
+from beep_orchestration.models import ErrorInfo, RunOutcome
+from beep_orchestration.persistence import ExecutionRow, RunRow, WorkflowPersistence
+
+_LONGEST_BACKOFF_SECONDS = 60.0
+
+
+def cancel_execution(tables: WorkflowPersistence, execution_id: WorkflowExecutionId) -> bool:
+    """Cancel a running execution and close its attempts under way; false, and no change, if it has ended before."""
+    if not tables.executions.cancel(execution_id):
+        return False
+    error = ErrorInfo(type="Cancelled", message="the execution was cancelled while the activity was under way")
+    tables.activities.fail_running(execution_id, error)
+    return True
+
+
+def record_run_end(
+    tables: WorkflowPersistence, dagster_run_id: str, outcome: RunOutcome, *, maximum_launches: int
+) -> None:
+    """Record how a run ended; if that leaves its execution without a run, the execution is launched again, or ended.
+
+    A run that was cancelled in the Dagster UI cancels the execution that it carried. After `maximum_launches` launches
+    without a completed activity the execution fails: what it does kills its workers.
+    """
+    run = tables.runs.find(dagster_run_id)
+    if run is None:
+        return
+    execution = tables.executions.load(run.workflow_execution_id, lock=True)
+    if not tables.runs.end(dagster_run_id, outcome):
+        return
+    if execution.status.is_terminal or _is_carried_by_another(tables, execution, run):
+        return
+    if outcome is RunOutcome.CANCELLED:
+        cancel_execution(tables, execution.id)
+    elif execution.launches >= maximum_launches:
+        error = ErrorInfo(
+            type="WorkerLost",
+            message=f"{execution.launches} runs in a row ended without completing an activity; the last was {dagster_run_id}",
+        )
+        tables.activities.fail_running(execution.id, error)
+        tables.executions.fail(execution.id, error)
+    else:
+        tables.executions.schedule_launch(execution.id, _backoff_seconds(execution.launches))
+
+
+def _is_carried_by_another(tables: WorkflowPersistence, execution: ExecutionRow, run: RunRow) -> bool:
+    is_outdated = run.epoch is not None and run.epoch != execution.epoch
+    return is_outdated or bool(tables.runs.list_open(execution.id))
+
+
+def _backoff_seconds(launches: int) -> float:
+    """None for the first launch, then 1, 2, 4 ... seconds."""
+    return 0.0 if launches == 0 else min(2.0 ** (launches - 1), _LONGEST_BACKOFF_SECONDS)

@@ -1,0 +1,248 @@
+"""The sensors: they launch what was accepted, project what Dagster says, repair what a dead process could not write.
+
+Everything here is a repeatable look at the tables and at Dagster, bounded per tick; no user waits for a tick alone, because
+the service and the runs write the same things themselves when they can.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from beep_orchestration import embedded
+from beep_orchestration.dagster_client import EXECUTION_TAG, ORGANIZATION_TAG, launch_tags
+from beep_orchestration.digests import canonical_digest
+from beep_orchestration.errors import InvalidIdError, InvalidInputError
+from beep_orchestration.extraction import decode_document
+from beep_orchestration.extraction.model import text_digest
+from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, WorkflowRunId, execution_id_for_key
+from beep_orchestration.jobs import WORKFLOW_JOBS
+from beep_orchestration.models import RunOutcome
+from beep_orchestration.persistence import Database, ExecutionRow, RunRow, WorkflowPersistence
+from beep_orchestration.persistence.rows import NewExecution
+from beep_orchestration.projections import run_outcome
+from beep_orchestration.reconciliation import record_run_end
+from beep_orchestration.settings import Settings, load_settings
+from beep_orchestration.workflow_types import EXTRACTION, WORKFLOW_TYPES, get_workflow_type
+
+_LAUNCHES_PER_TICK = 50
+_RUNS_PER_TICK = 200
+_FILES_PER_TICK = 20
+_TICK_SECONDS = 5
+_SETTLED_SECONDS = 2.0
+"""A file that changed a moment ago may still be being written."""
+
+_OPEN_STATUSES = [status for status in dg.DagsterRunStatus if run_outcome(status) is None]
+
+
+@contextmanager
+def _database() -> Iterator[Database]:
+    with embedded.database_url(load_settings()) as url:
+        database = Database(url, pool_size=1)
+        try:
+            yield database
+        finally:
+            database.close()
+
+
+@dg.sensor(
+    name="dispatcher",
+    jobs=WORKFLOW_JOBS,
+    minimum_interval_seconds=_TICK_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Launches executions that were accepted while Dagster was away, or whose run ended before they did.",
+)
+def dispatcher(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """One run request for each execution that is due; taking it and asking twice are excluded by its row's lock."""
+    settings = load_settings()
+    with _database() as database:
+        with database.transaction() as tables:
+            due = tables.executions.take_launchable(
+                limit=_LAUNCHES_PER_TICK,
+                workflow_types=list(WORKFLOW_TYPES),
+                next_try_seconds=settings.launch_grace_seconds,
+            )
+        if not due:
+            yield dg.SkipReason("no execution waits for a run")
+        for execution in due:
+            with database.transaction() as tables:
+                is_known = _record_unknown_runs(context.instance, tables, execution)
+                earlier = tables.runs.list_of(execution.id)
+            if not is_known:
+                yield _run_request(execution, earlier)
+
+
+def _record_unknown_runs(instance: dg.DagsterInstance, tables: WorkflowPersistence, execution: ExecutionRow) -> bool:
+    """Whether Dagster has an open run for the execution already: the answer to its launch was lost."""
+    filters = dg.RunsFilter(tags={EXECUTION_TAG: execution.id}, statuses=_OPEN_STATUSES)
+    runs = instance.get_runs(filters, limit=1)
+    for run in runs:
+        tables.runs.save(run.run_id, execution.id, execution.organization_id)
+    return bool(runs)
+
+
+def _run_request(execution: ExecutionRow, earlier: list[RunRow]) -> dg.RunRequest:
+    follows = (earlier[-1].dagster_run_id, earlier[0].dagster_run_id) if earlier else None
+    return dg.RunRequest(
+        run_key=f"{execution.id}/{execution.updated_at.isoformat()}",
+        job_name=get_workflow_type(execution.workflow_type).job_name,
+        tags=launch_tags(
+            execution.id, execution.organization_id, execution.workflow_type, execution.workflow_version, follows
+        ),
+    )
+
+
+def _projection(status: dg.DagsterRunStatus, says: str) -> dg.SensorDefinition:
+    """A sensor that projects one status of runs into the tables."""
+
+    @dg.run_status_sensor(
+        run_status=status,
+        name=f"project_{status.value.lower()}_runs",
+        monitored_jobs=WORKFLOW_JOBS,
+        minimum_interval_seconds=_TICK_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Records in the tables that a run {says}, also if it was launched or stopped in the UI.",
+    )
+    def project(context: dg.RunStatusSensorContext) -> None:
+        with _database() as database, database.transaction() as tables:
+            project_run(tables, context.dagster_run)
+
+    return project
+
+
+def project_run(tables: WorkflowPersistence, run: dg.DagsterRun) -> None:
+    """Bring the tables to what Dagster says of a run; runs that carry no execution of ours are left alone."""
+    try:
+        execution_id = WorkflowExecutionId(run.tags.get(EXECUTION_TAG, ""))
+        organization_id = OrganizationId(run.tags.get(ORGANIZATION_TAG, ""))
+    except InvalidIdError:
+        return
+    if tables.executions.find(execution_id, organization_id) is None:
+        return
+    tables.runs.save(run.run_id, execution_id, organization_id)
+    outcome = run_outcome(run.status)
+    if outcome is not None:
+        maximum = load_settings().maximum_launches_without_progress
+        record_run_end(tables, run.run_id, outcome, maximum_launches=maximum)
+
+
+projections = [
+    _projection(dg.DagsterRunStatus.QUEUED, "waits for its turn"),
+    _projection(dg.DagsterRunStatus.SUCCESS, "succeeded"),
+    _projection(dg.DagsterRunStatus.FAILURE, "failed, or failed to start"),
+    _projection(dg.DagsterRunStatus.CANCELED, "was cancelled"),
+]
+
+
+@dg.sensor(
+    name="reconciler",
+    minimum_interval_seconds=_TICK_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Compares every run that the tables hold open with Dagster, and ends those whose worker is gone.",
+)
+def reconciler(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """A page of open runs a tick, round and round; what the projections missed is seen here."""
+    with _database() as database:
+        with database.transaction() as tables:
+            after = WorkflowRunId(context.cursor) if context.cursor else None
+            page = tables.runs.list_all_open(limit=_RUNS_PER_TICK, after=after)
+        known = {
+            run.run_id: run
+            for run in context.instance.get_runs(dg.RunsFilter(run_ids=[row.dagster_run_id for row in page]))
+        } if page else {}
+        changed = sum(_reconcile(context.instance, database, row, known.get(row.dagster_run_id)) for row in page)
+    context.update_cursor(page[-1].id if len(page) == _RUNS_PER_TICK else "")
+    return dg.SkipReason(f"{len(page)} open runs compared, {changed} ended")
+
+
+def _reconcile(instance: dg.DagsterInstance, database: Database, row: RunRow, run: dg.DagsterRun | None) -> bool:
+    outcome = RunOutcome.LOST if run is None else run_outcome(run.status)
+    if outcome is None and run is not None and run.status is dg.DagsterRunStatus.STARTED and _is_abandoned(database, row):
+        instance.report_run_failed(run, f"its worker has not renewed its claim since {row.lease_expires_at}")
+        outcome = RunOutcome.LOST
+    if outcome is None:
+        return False
+    with database.transaction() as tables:
+        maximum = load_settings().maximum_launches_without_progress
+        record_run_end(tables, row.dagster_run_id, outcome, maximum_launches=maximum)
+    return True
+
+
+def _is_abandoned(database: Database, row: RunRow) -> bool:
+    """Whether a run that holds the claim of a running execution has let its lease end."""
+    if row.epoch is None or not row.lease_is_over:
+        return False
+    with database.transaction() as tables:
+        execution = tables.executions.load(row.workflow_execution_id)
+        current = tables.runs.find(row.dagster_run_id)
+    return not execution.status.is_terminal and current is not None and current.lease_is_over
+
+
+@dg.sensor(
+    name="inbox",
+    jobs=WORKFLOW_JOBS,
+    minimum_interval_seconds=_TICK_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts one execution for each new document file in the folder that BEEP_INBOX_FOLDER names.",
+)
+def inbox(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Each file once, by its content; a file that cannot be used is reported once, and again only if it changes."""
+    settings = load_settings()
+    folder = settings.inbox_folder
+    if folder is None or not folder.is_dir():
+        yield dg.SkipReason("BEEP_INBOX_FOLDER is not set" if folder is None else f"{folder} is no folder")
+        return
+    seen: dict[str, list[int]] = json.loads(context.cursor) if context.cursor else {}
+    present = _settled_files(folder)
+    new = [path for path, stamp in present.items() if seen.get(path.name) != stamp][:_FILES_PER_TICK]
+    with _database() as database:
+        for path in new:
+            try:
+                execution = _accept(database, path, settings)
+            except (InvalidInputError, OSError) as error:
+                context.log.error(f"{path.name} is refused: {error}")
+            else:
+                if execution is not None:
+                    yield _run_request(execution, [])
+    names = {path.name for path in present}
+    read = {path.name: present[path] for path in new}
+    context.update_cursor(json.dumps({name: stamp for name, stamp in (seen | read).items() if name in names}))
+    if not new:
+        yield dg.SkipReason(f"no new file in {folder}")
+
+
+def _settled_files(folder: Path) -> dict[Path, list[int]]:
+    """Files by name, with what tells a changed one, that were not written to a moment ago."""
+    files: dict[Path, list[int]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and not path.name.startswith("."):
+            stat = path.stat()
+            if time.time() - stat.st_mtime >= _SETTLED_SECONDS:
+                files[path] = [stat.st_mtime_ns, stat.st_size]
+    return files
+
+
+def _accept(database: Database, path: Path, settings: Settings) -> ExecutionRow | None:
+    """Store an execution for the file, unless one with its name and content is stored already."""
+    text = decode_document(path.read_bytes())
+    raw = {"document_id": path.name, "text": text, "title": path.stem, "source_uri": path.resolve().as_uri()}
+    parsed = EXTRACTION.parse_input(raw).model_dump(mode="json")
+    key = f"inbox:{path.name}:{text_digest(text)}"
+    new = NewExecution(
+        id=execution_id_for_key(settings.organization, EXTRACTION.name, key),
+        organization_id=settings.organization,
+        workflow_type=EXTRACTION.name,
+        workflow_version=EXTRACTION.version,
+        input=parsed,
+        input_digest=canonical_digest(parsed),
+        idempotency_key=key,
+    )
+    with database.transaction() as tables:
+        is_new = tables.executions.save(new, launch_after_seconds=settings.launch_grace_seconds)
+        return tables.executions.load(new.id) if is_new else None
+
+
+SENSORS: list[dg.SensorDefinition] = [dispatcher, *projections, reconciler, inbox]
