@@ -16,7 +16,6 @@ from beep_orchestration.commits import CheckpointWriter
 from beep_orchestration.digests import canonical_digest
 from beep_orchestration.errors import (
     ActivityFailedError,
-    BeepError,
     IncompleteStageError,
     InvalidInputError,
     PermanentActivityError,
@@ -38,9 +37,9 @@ _NEVER_RETRIED = (PermanentActivityError, InvalidInputError)
 class Activity(Generic[Output]):
     """A unit of work whose output is recorded once per execution.
 
-    `call` may be a coroutine function or a function that blocks; the latter runs in a thread. It may be called again after a
-    crash or a failure, never after its output was committed. `input` is what is stored and, by its digest, decides with
-    `code_version` whether a stored output may be used. `timeout` is in seconds.
+    `call` may be a coroutine function or a function that blocks; the latter runs in a thread. It may be called again
+    after a crash or a failure, never after its output was committed. `input` is what is stored and, by its digest,
+    decides with `code_version` whether a stored output may be used. `timeout` is in seconds.
     """
 
     name: str
@@ -48,7 +47,7 @@ class Activity(Generic[Output]):
     call: Callable[[], Output] | Callable[[], Awaitable[Output]]
     output_type: Any
     code_version: str
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeout: float | None = None
 
     def input_json(self) -> Json:
@@ -63,10 +62,10 @@ class Activity(Generic[Output]):
 class ActivityRunner:
     """Runs activities for one claimed execution.
 
-    A completed activity is never run again: its recorded output is used, whichever run recorded it. An activity under way
-    when its process dies is run again as a new attempt. When one fails for good, those under way are awaited and recorded,
-    none is begun, and `ActivityFailedError` is raised. After a cancellation or a lost claim nothing is recorded any more and
-    those under way are abandoned; `ExecutionCancelledError` or `ClaimLostError` is raised.
+    A completed activity is never run again: its recorded output is used, whichever run recorded it. An activity under
+    way when its process dies is run again as a new attempt. When one fails for good, those under way are awaited and
+    recorded, none is begun, and `ActivityFailedError` is raised. After a cancellation or a lost claim nothing is
+    recorded any more and those under way are abandoned; `ExecutionCancelledError` or `ClaimLostError` is raised.
     """
 
     def __init__(self, database: Database, claim: Claim, *, lease_seconds: float) -> None:
@@ -85,7 +84,11 @@ class ActivityRunner:
                 BeginStage(activity_type=activity_type, total=len(activities), done=len(recorded))
             ).result()
         missing = [activity for activity in activities if activity.name not in recorded]
-        outputs = {a.name: TypeAdapter(a.output_type).validate_python(recorded[a.name]) for a in activities if a.name in recorded}
+        outputs = {
+            a.name: TypeAdapter(a.output_type).validate_python(recorded[a.name])
+            for a in activities
+            if a.name in recorded
+        }
         if missing:
             if self._writer is None:
                 raise IncompleteStageError(self._claim.execution.id, activity_type, len(recorded), len(activities))
@@ -222,7 +225,7 @@ class _Stage:
 
 def retry_delay(policy: RetryPolicy, attempts_made: int, error: BaseException) -> float:
     """Seconds before the next attempt: see `RetryPolicy`; never less than what a `RetryLaterError` asks for."""
-    longest = min(policy.first_delay * 2 ** (attempts_made - 1), policy.maximum_delay)
+    longest: float = min(policy.first_delay * 2 ** (attempts_made - 1), policy.maximum_delay)
     delay = longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
     return max(delay, error.seconds) if isinstance(error, RetryLaterError) else delay
 

@@ -67,6 +67,7 @@ class ChangeGroup:
 
     @classmethod
     def of(cls, changes: Sequence[Change]) -> "ChangeGroup":
+        """The changes by kind, each kind in its order."""
         group = cls()
         for change in changes:
             match change:

@@ -1,7 +1,7 @@
 """How a run gets the right to commit for an execution.
 
-One run at a time holds the claim. A claim is an epoch on the execution's row: taking it adds one, and every commit checks it in
-its own transaction, so that a run which was taken for dead and comes back (a zombie) changes nothing.
+One run at a time holds the claim. A claim is an epoch on the execution's row: taking it adds one, and every commit
+checks it in its own transaction, so that a run which was taken for dead and comes back (a zombie) changes nothing.
 """
 
 import time
@@ -38,12 +38,13 @@ class Claim:
 def claim_execution(database: Database, launch: Launch, *, lease_seconds: float) -> Claim:
     """Take the claim, and close the attempts that an earlier run left open.
 
-    A claim whose lease is running belongs to a live run, or to one that died a moment ago: this waits until the lease is
-    over or renewed. The same run may claim again at once, because Dagster starts a second worker for a run only when the
-    first is gone; a first one that is not gone after all has lost its claim by that.
+    A claim whose lease is running belongs to a live run, or to one that died a moment ago: this waits until the lease
+    is over or renewed. The same run may claim again at once, because Dagster starts a second worker for a run only
+    when the first is gone; a first one that is not gone after all has lost its claim by that.
 
-    Raises `ClaimLostError` while another run carries the execution, `ExecutionCancelledError` and `WorkflowStateError` when
-    it has ended. A re-execution in the UI is a person's explicit resume of a failed or cancelled execution.
+    Raises `ClaimLostError` while another run carries the execution, `ExecutionCancelledError` and
+    `WorkflowStateError` when it has ended. A re-execution in the UI is a person's explicit resume of a failed or
+    cancelled execution.
     """
     seen: RunRow | None = None
     while True:

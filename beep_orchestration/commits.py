@@ -1,8 +1,9 @@
 """One thread per claimed execution that commits what its activities reached.
 
-Activities run side by side; their changes meet here and those that wait at the same moment share one transaction. An activity
-goes on only when the transaction that holds its change is committed, so sharing costs no guarantee. The same thread renews the
-lease while nothing else happens, and learns there that the execution was cancelled or claimed by another run.
+Activities run side by side; their changes meet here and those that wait at the same moment share one transaction. An
+activity goes on only when the transaction that holds its change is committed, so sharing costs no guarantee. The same
+thread renews the lease while nothing else happens, and learns there that the execution was cancelled or claimed by
+another run.
 """
 
 import itertools
@@ -26,6 +27,17 @@ from beep_orchestration.persistence.signals import NewSignal
 
 logger = logging.getLogger(__name__)
 
+_When = Literal["before", "after"]
+_ATTEMPT_POINTS: dict[_When, faults.FaultPoint] = {"before": "before_attempt_commit", "after": "after_attempt_commit"}
+_CHECKPOINT_POINTS: dict[_When, faults.FaultPoint] = {
+    "before": "before_checkpoint_commit",
+    "after": "after_checkpoint_commit",
+}
+_COMPLETION_POINTS: dict[_When, faults.FaultPoint] = {
+    "before": "before_completion_commit",
+    "after": "after_completion_commit",
+}
+
 _MAXIMUM_GROUP = 200
 _TICK_SECONDS = 1.0
 _RECONNECT_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -34,9 +46,9 @@ _RECONNECT_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
 class CheckpointWriter:
     """Commits changes under a claim.
 
-    `commit` returns a future that ends when the change is durable, or with the error that stopped the writer. After a lost
-    connection the transaction is sent again, unless its rows show that it had been committed. Raises through the futures
-    `ExecutionCancelledError` and `ClaimLostError`; after either nothing more is committed.
+    `commit` returns a future that ends when the change is durable, or with the error that stopped the writer. After a
+    lost connection the transaction is sent again, unless its rows show that it had been committed. Raises through the
+    futures `ExecutionCancelledError` and `ClaimLostError`; after either nothing more is committed.
     """
 
     def __init__(self, database: Database, claim: Claim, *, lease_seconds: float) -> None:
@@ -54,7 +66,7 @@ class CheckpointWriter:
         self._stopped: BeepError | None = None
         self._closing = threading.Event()
         self._lock = threading.Lock()
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[], object]] = []
         self._thread = threading.Thread(target=self._work, name="checkpoint-writer", daemon=True)
         self._thread.start()
 
@@ -69,7 +81,7 @@ class CheckpointWriter:
         return self._stopped
 
     @contextmanager
-    def stop_listener(self, listener: Callable[[], None]) -> Iterator[None]:
+    def stop_listener(self, listener: Callable[[], object]) -> Iterator[None]:
         """Within the block, have a function called when nothing more can be committed, from the writer's thread."""
         with self._lock:
             self._listeners.append(listener)
@@ -134,12 +146,13 @@ class CheckpointWriter:
         for attempt in itertools.count():
             try:
                 self._commit_group(group, is_repeated=attempt > 0)
-                return
             except DatabaseUnavailableError as error:
                 delay = _RECONNECT_SECONDS[min(attempt, len(_RECONNECT_SECONDS) - 1)]
                 logger.warning("checkpoint not committed, trying again in %s s: %s", delay, error)
                 if self._closing.wait(delay) and attempt > len(_RECONNECT_SECONDS):
                     raise
+            else:
+                return
 
     def _commit_group(self, group: ChangeGroup, *, is_repeated: bool) -> None:
         checkpoint, progress = group.advance(self._checkpoint)
@@ -242,10 +255,10 @@ class CheckpointWriter:
             if item is not None:
                 item[1].set_exception(error)
 
-    def _fault_points(self, group: ChangeGroup, when: Literal["before", "after"]) -> None:
+    def _fault_points(self, group: ChangeGroup, when: _When) -> None:
         for start in group.started:
-            faults.reached(f"{when}_attempt_commit", start.attempt.activity_name)
+            faults.reached(_ATTEMPT_POINTS[when], start.attempt.activity_name)
         for complete in group.completed:
-            faults.reached(f"{when}_checkpoint_commit", complete.attempt.activity_name)
+            faults.reached(_CHECKPOINT_POINTS[when], complete.attempt.activity_name)
         for _ in group.ended:
-            faults.reached(f"{when}_completion_commit", self._execution.id)
+            faults.reached(_COMPLETION_POINTS[when], self._execution.id)

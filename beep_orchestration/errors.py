@@ -73,8 +73,8 @@ class IdempotencyConflictError(WorkflowStartError):
         self.input_digest = input_digest
         super().__init__(
             workflow_type,
-            f"idempotency key {idempotency_key!r} belongs to {execution_id}, whose input has digest {input_digest[:12]}; "
-            "send that input again, or choose another key",
+            f"idempotency key {idempotency_key!r} belongs to {execution_id}, whose input has digest "
+            f"{input_digest[:12]}; send that input again, or choose another key",
         )
 
 
@@ -101,7 +101,9 @@ class DagsterUnavailableError(BeepError):
     def __init__(self, url: str, cause: str) -> None:
         self.url = url
         self.cause = cause
-        super().__init__(f"Dagster at {url} does not answer ({cause}); start it with 'beep up', or set BEEP_HOST and BEEP_PORT")
+        super().__init__(
+            f"Dagster at {url} does not answer ({cause}); start it with 'beep up', or set BEEP_HOST and BEEP_PORT"
+        )
 
 
 class DatabaseUnavailableError(BeepError):
@@ -171,7 +173,8 @@ class IncompleteStageError(BeepError):
         self.expected = expected
         super().__init__(
             f"execution {execution_id} has {found} of {expected} completed activities of type {activity_type!r}; "
-            f"run all steps again ('Re-execute all' in the UI, or 'beep resume {execution_id}'): completed activities are not repeated"
+            f"run all steps again ('Re-execute all' in the UI, or 'beep resume {execution_id}'): "
+            "completed activities are not repeated"
         )
 
 

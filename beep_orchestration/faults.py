@@ -1,6 +1,7 @@
 """Named fault points: places at which a test may stop, kill or break a process; no-ops in production.
 
-A test process sets a function with `inject`; nothing in a production process does, so a point costs one dictionary look-up.
+A test process sets a function with `inject`; nothing in a production process does, so a point costs one dictionary
+look-up.
 """
 
 from collections.abc import Callable

@@ -24,7 +24,7 @@ class EntityId(str):
 
     __slots__ = ()
 
-    def __new__(cls, value: str) -> Self:
+    def __new__(cls, value: str) -> Self:  # noqa: D102 - the class docstring says it
         entity, separator, tail = str(value).partition("__")
         if not separator or entity != cls.entity:
             raise InvalidIdError(

@@ -12,9 +12,10 @@ from beep_orchestration.resources import WorkflowResource
 class CheckpointIOManager(dg.IOManager):
     """An op's output is the outputs of its activities, in their order.
 
-    The activity runner has committed them one by one before the op ends, so storing has nothing left to write. Loading reads
-    the parts of the execution, whichever run made them, and refuses to go on with fewer parts than were counted when the
-    stage began: `IncompleteStageError`. What is loaded is therefore complete, also after 'Re-execute from failure'.
+    The activity runner has committed them one by one before the op ends, so storing has nothing left to write.
+    Loading reads the parts of the execution, whichever run made them, and refuses to go on with fewer parts than were
+    counted when the stage began: `IncompleteStageError`. What is loaded is therefore complete, also after 'Re-execute
+    from failure'.
     """
 
     def __init__(self, workflow: WorkflowResource) -> None:

@@ -17,11 +17,12 @@ from beep_orchestration.ops import (
 from beep_orchestration.resources import WorkflowResource
 from beep_orchestration.workflow_types import EXTRACTION
 
+
 @dg.job(
     name=EXTRACTION.job_name,
     description=(
-        "A document becomes a knowledge graph, durably: each op is an activity type, whose activities are recorded one by one "
-        "and never run again once completed, whichever run goes on. Paste a document into `ops: chunk_text: config`, "
+        "A document becomes a knowledge graph, durably: each op is an activity type, whose activities are recorded one "
+        "by one and never run again once completed, whichever run goes on. Paste a document into `ops: chunk_text: config`, "
         "or start one with `beep start FILE`."
     ),
     executor_def=dg.in_process_executor,

@@ -63,7 +63,7 @@ ACTIVITY_TRANSITIONS: Mapping[ActivityStatus, frozenset[ActivityStatus]] = Mappi
         ActivityStatus.FAILED: frozenset(),
     }
 )
-"""The only changes of an attempt's status. `completed -> failed` retires a checkpoint that other code or input wrote."""
+"""The only changes of an attempt's status. `completed -> failed` retires what other code or input recorded."""
 
 
 def sources_of(target: ExecutionStatus) -> frozenset[ExecutionStatus]:

@@ -161,7 +161,9 @@ def extract_mentions_op(context: dg.OpExecutionContext, workflow: WorkflowResour
         return _run(context, session, MENTIONS, activities)
 
 
-@stage_op(ENTITIES, "Merges mentions that name the same thing and types them by the ontology: activities `entities-0`, ...")
+@stage_op(
+    ENTITIES, "Merges mentions that name the same thing and types them by the ontology: activities `entities-0`, ..."
+)
 def classify_entities_op(context: dg.OpExecutionContext, workflow: WorkflowResource, mentions: list) -> Any:  # type: ignore[type-arg]
     with workflow.claimed() as session:
         document: ExtractionInput = session.input
@@ -187,7 +189,9 @@ def classify_entities_op(context: dg.OpExecutionContext, workflow: WorkflowResou
         return _run(context, session, ENTITIES, activities)
 
 
-@stage_op(RELATIONS, "Finds the facts that each chunk states about its entities: activities `relations-0`, ... side by side.")
+@stage_op(
+    RELATIONS, "Finds the facts that each chunk states about its entities: activities `relations-0`, ... side by side."
+)
 def extract_relations_op(
     context: dg.OpExecutionContext,
     workflow: WorkflowResource,
@@ -284,7 +288,7 @@ class SignalConfig(ExecutionConfig):
     """What is sent to which execution."""
 
     signal_name: str
-    payload: dict[str, Any] = {}
+    payload: dict[str, Any] = Field(default={}, description="what the workflow type expects of this signal")
     sender_key: str | None = Field(default=None, description="a repeated signal with this key is stored once")
 
 
@@ -301,7 +305,8 @@ def send_signal_op(context: dg.OpExecutionContext, config: SignalConfig) -> None
 def cancel_workflow_op(context: dg.OpExecutionContext, config: ExecutionConfig) -> None:
     with _steering(config) as service:
         result = service.cancel(config.execution_id)
-        context.log.info(f"{result.execution_id} is {result.status}" + (" now" if result.cancelled_now else " already"))
+        when = "now" if result.cancelled_now else "already"
+        context.log.info(f"{result.execution_id} is {result.status} {when}")
 
 
 @dg.op(name="resume_workflow", description="Lets an execution go on, as `WorkflowService.resume` does.")

@@ -39,6 +39,11 @@ def _row(item: object) -> Mapping[str, str | int | float | bool]:
         case Entity():
             return {"name": item.name, "type": item.type, "mentions": len(item.mentions)}
         case Relation():
-            return {"subject": item.subject, "predicate": item.predicate, "object": item.object, "confidence": item.confidence}
+            return {
+                "subject": item.subject,
+                "predicate": item.predicate,
+                "object": item.object,
+                "confidence": item.confidence,
+            }
         case _:
             raise TypeError(type(item).__name__)

@@ -1,7 +1,7 @@
 """What the end of a run, or of an execution from outside, means for the tables.
 
-Used by whoever learns of it: the service, the sensors. Each function works in the caller's transaction, locks the execution
-first, and changes nothing when it is called again.
+Used by whoever learns of it: the service, the sensors. Each function works in the caller's transaction, locks the
+execution first, and changes nothing when it is called again.
 """
 
 from beep_orchestration.ids import WorkflowExecutionId
@@ -41,7 +41,8 @@ def record_run_end(
     elif execution.launches >= maximum_launches:
         error = ErrorInfo(
             type="WorkerLost",
-            message=f"{execution.launches} runs in a row ended without completing an activity; the last was {dagster_run_id}",
+            message=f"runs in a row that ended without completing an activity, until {dagster_run_id}: "
+            f"{execution.launches + 1}",
         )
         tables.activities.fail_running(execution.id, error)
         tables.executions.fail(execution.id, error)

@@ -92,7 +92,7 @@ class ExecutionSession:
 
 
 class WorkflowResource(dg.ConfigurableResource[Any]):
-    """Claims the run's execution when it is first asked for, and holds the claim until the run's process is done with it."""
+    """Claims the run's execution when first asked for it, and holds the claim while the run's process works."""
 
     workflow_type: str
 
@@ -111,8 +111,8 @@ class WorkflowResource(dg.ConfigurableResource[Any]):
     def claimed(self, config: Mapping[str, Any] | None = None) -> Iterator[ExecutionSession]:
         """The execution that the run carries; a failure inside the block is committed as the execution's failure.
 
-        `config` is the input of the execution that a run from the launchpad creates. What running the op again cannot mend
-        is raised as a `dagster.Failure` that Dagster does not retry.
+        `config` is the input of the execution that a run from the launchpad creates. What running the op again cannot
+        mend is raised as a `dagster.Failure` that Dagster does not retry.
         """
         try:
             yield self.session(config)

@@ -1,7 +1,7 @@
 """The sensors: they launch what was accepted, project what Dagster says, repair what a dead process could not write.
 
-Everything here is a repeatable look at the tables and at Dagster, bounded per tick; no user waits for a tick alone, because
-the service and the runs write the same things themselves when they can.
+Everything here is a repeatable look at the tables and at Dagster, bounded per tick; no user waits for a tick alone,
+because the service and the runs write the same things themselves when they can.
 """
 
 import json
@@ -149,10 +149,14 @@ def reconciler(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         with database.transaction() as tables:
             after = WorkflowRunId(context.cursor) if context.cursor else None
             page = tables.runs.list_all_open(limit=_RUNS_PER_TICK, after=after)
-        known = {
-            run.run_id: run
-            for run in context.instance.get_runs(dg.RunsFilter(run_ids=[row.dagster_run_id for row in page]))
-        } if page else {}
+        known = (
+            {
+                run.run_id: run
+                for run in context.instance.get_runs(dg.RunsFilter(run_ids=[row.dagster_run_id for row in page]))
+            }
+            if page
+            else {}
+        )
         changed = sum(_reconcile(context.instance, database, row, known.get(row.dagster_run_id)) for row in page)
     context.update_cursor(page[-1].id if len(page) == _RUNS_PER_TICK else "")
     return dg.SkipReason(f"{len(page)} open runs compared, {changed} ended")
@@ -160,7 +164,12 @@ def reconciler(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 def _reconcile(instance: dg.DagsterInstance, database: Database, row: RunRow, run: dg.DagsterRun | None) -> bool:
     outcome = RunOutcome.LOST if run is None else run_outcome(run.status)
-    if outcome is None and run is not None and run.status is dg.DagsterRunStatus.STARTED and _is_abandoned(database, row):
+    if (
+        outcome is None
+        and run is not None
+        and run.status is dg.DagsterRunStatus.STARTED
+        and _is_abandoned(database, row)
+    ):
         instance.report_run_failed(run, f"its worker has not renewed its claim since {row.lease_expires_at}")
         outcome = RunOutcome.LOST
     if outcome is None:

@@ -23,7 +23,14 @@ from beep_orchestration.errors import (
     WorkflowStateError,
 )
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, WorkflowSignalId, execution_id_for_key
-from beep_orchestration.models import PROGRESS_SIGNAL, CancelResult, ExecutionPage, ExecutionStatus, Json, WorkflowStatus
+from beep_orchestration.models import (
+    PROGRESS_SIGNAL,
+    CancelResult,
+    ExecutionPage,
+    ExecutionStatus,
+    Json,
+    WorkflowStatus,
+)
 from beep_orchestration.persistence import Database, ExecutionRow, RunRow, WorkflowPersistence
 from beep_orchestration.persistence.rows import NewExecution
 from beep_orchestration.persistence.signals import NewSignal
@@ -45,7 +52,9 @@ class WorkflowService:
     `DatabaseUnavailableError` if PostgreSQL does not answer. Safe to use from several threads.
     """
 
-    def __init__(self, database: Database, dagster: DagsterClient, organization_id: OrganizationId, settings: Settings) -> None:
+    def __init__(
+        self, database: Database, dagster: DagsterClient, organization_id: OrganizationId, settings: Settings
+    ) -> None:
         self._database = database
         self._dagster = dagster
         self._organization_id = organization_id
@@ -54,7 +63,7 @@ class WorkflowService:
     @classmethod
     @contextmanager
     def connect(cls, settings: Settings | None = None, *, organization_id: str | None = None) -> Iterator[Self]:
-        """A service for the configured database and Dagster; the embedded PostgreSQL is started if it is not running."""
+        """A service for the configured database and Dagster; starts the embedded PostgreSQL if it is not running."""
         settings = settings or load_settings()
         organization = OrganizationId(organization_id or settings.organization)
         dagster = DagsterClient(
@@ -71,16 +80,20 @@ class WorkflowService:
                 database.close()
 
     def start(
-        self, workflow_type: str, input: Mapping[str, Any] | BaseModel, *, idempotency_key: str | None = None  # noqa: A002 - the specification's name
+        self,
+        workflow_type: str,
+        input: Mapping[str, Any] | BaseModel,  # noqa: A002 - the specification's name
+        *,
+        idempotency_key: str | None = None,
     ) -> WorkflowExecutionId:
         """Accept an execution and have it launched; its id.
 
-        The execution is stored before Dagster is asked. If Dagster does not answer, the id is returned all the same and the
-        dispatcher launches the execution when Dagster is back: nothing is lost, and nothing runs twice. With an idempotency
-        key that was used before, the id of that execution is returned and nothing is launched.
+        The execution is stored before Dagster is asked. If Dagster does not answer, the id is returned all the same
+        and the dispatcher launches the execution when Dagster is back: nothing is lost, and nothing runs twice. With
+        an idempotency key that was used before, the id of that execution is returned and nothing is launched.
 
         Raises:
-            WorkflowStartError: unknown type or invalid input (the cause names the field and the remedy); nothing is stored.
+            WorkflowStartError: unknown type or invalid input, of which the cause names field and remedy.
             IdempotencyConflictError: the key was used with another input.
         """
         with _tracer.start_as_current_span("WorkflowService.start") as span:
@@ -105,7 +118,9 @@ class WorkflowService:
     def signal(
         self, execution_id: str, signal_name: str, payload: Mapping[str, Any], *, sender_key: str | None = None
     ) -> WorkflowSignalId:
-        """Store a signal for a running execution; its id. A repeated call with the same sender's key stores nothing new.
+        """Store a signal for a running execution.
+
+        Its id. A repeated call with the same sender's key stores nothing new.
 
         Raises `WorkflowNotFoundError`, `WorkflowStateError` if the execution has ended, `InvalidInputError`.
         """
@@ -148,10 +163,12 @@ class WorkflowService:
             return CancelResult(execution_id=execution.id, status=status, cancelled_now=cancelled_now)
 
     def resume(self, execution_id: str) -> WorkflowStatus:
-        """Let a failed or cancelled execution go on, or a running one that no run carries; completed activities are kept.
+        """Let a failed or cancelled execution go on, or a running one that no run carries.
 
-        Two calls at once resume it once. Raises `WorkflowNotFoundError`, and `WorkflowStateError` if it is completed or is
-        being carried by a run.
+        Completed activities are kept.
+
+        Two calls at once resume it once. Raises `WorkflowNotFoundError`, and `WorkflowStateError` if it is completed
+        or is being carried by a run.
         """
         with _tracer.start_as_current_span("WorkflowService.resume"):
             with self._database.transaction() as tables:
@@ -167,7 +184,10 @@ class WorkflowService:
             return self.get_status(execution.id)
 
     def result(self, execution_id: str) -> Json:
-        """The output of a completed execution. Raises `WorkflowNotFoundError`, `WorkflowStateError` before completion."""
+        """The output of a completed execution.
+
+        Raises `WorkflowNotFoundError`, `WorkflowStateError` before completion.
+        """
         with _tracer.start_as_current_span("WorkflowService.result"), self._database.transaction() as tables:
             execution = self._load(tables, execution_id)
             output = tables.executions.load_output(execution.id)
@@ -260,7 +280,9 @@ class WorkflowService:
 
     def _checked_signal(self, name: str, payload: Mapping[str, Any]) -> Json:
         if not name.strip() or len(name) > 200 or "\x00" in name:  # noqa: PLR2004 - a name, not a text
-            raise InvalidInputError("signal_name", "is blank, longer than 200 characters or holds NUL", "give it a short name")
+            raise InvalidInputError(
+                "signal_name", "is blank, longer than 200 characters or holds NUL", "give it a short name"
+            )
         if name == PROGRESS_SIGNAL:
             raise InvalidInputError("signal_name", f"{name!r} is written by executions only", "choose another name")
         return _storable_payload(payload, self._settings.maximum_signal_bytes)
@@ -296,18 +318,24 @@ def _check_resumable(execution: ExecutionRow, runs: Sequence[RunRow]) -> None:
 
 def _check_key(key: str | None) -> None:
     if key is not None and (not key.strip() or len(key) > 500 or "\x00" in key or not _is_utf8(key)):  # noqa: PLR2004
-        raise InvalidInputError("idempotency_key", "is blank, longer than 500 characters or not storable", "give a short text")
+        raise InvalidInputError(
+            "idempotency_key", "is blank, longer than 500 characters or not storable", "give a short text"
+        )
 
 
 def _storable_payload(payload: Mapping[str, Any], limit: int) -> Json:
     try:
         text = json.dumps(dict(payload), allow_nan=False, ensure_ascii=False)
     except (TypeError, ValueError) as error:
-        raise InvalidInputError("payload", f"is not a JSON object ({error})", "send an object of JSON values") from error
+        raise InvalidInputError(
+            "payload", f"is not a JSON object ({error})", "send an object of JSON values"
+        ) from error
     if not _is_utf8(text) or "\\u0000" in text.replace("\\\\", ""):
         raise InvalidInputError("payload", "holds NUL or a lone surrogate", "remove the character")
     if len(text.encode()) > limit:
-        raise InvalidInputError("payload", f"is longer than {limit} bytes", "send less, or raise BEEP_MAXIMUM_SIGNAL_BYTES")
+        raise InvalidInputError(
+            "payload", f"is longer than {limit} bytes", "send less, or raise BEEP_MAXIMUM_SIGNAL_BYTES"
+        )
     loaded: Json = json.loads(text)
     return loaded
 
@@ -335,7 +363,9 @@ def _parse_cursor(cursor: str) -> tuple[datetime, WorkflowExecutionId]:
     try:
         return datetime.fromisoformat(started_at), WorkflowExecutionId(execution_id)
     except (ValueError, InvalidInputError) as error:
-        raise InvalidInputError("cursor", "is not the cursor of a page", "leave it out to begin at the newest") from error
+        raise InvalidInputError(
+            "cursor", "is not the cursor of a page", "leave it out to begin at the newest"
+        ) from error
 
 
 __all__ = ["WorkflowNotFoundError", "WorkflowService", "WorkflowStartError"]

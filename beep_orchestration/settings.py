@@ -44,7 +44,9 @@ class Settings(BaseSettings):
     maximum_document_characters: int = Field(default=10_000_000, ge=1, description="longest accepted document")
     lease_seconds: float = Field(default=15.0, gt=0, description="how long a silent run keeps its claim")
     dagster_timeout_seconds: float = Field(default=30.0, gt=0, description="how long Dagster may take to answer")
-    launch_grace_seconds: float = Field(default=10.0, ge=0, description="before an accepted execution is launched again")
+    launch_grace_seconds: float = Field(
+        default=10.0, ge=0, description="before an accepted execution is launched again"
+    )
     maximum_launches_without_progress: int = Field(
         default=3, ge=1, description="runs that may die for an execution without completing an activity"
     )

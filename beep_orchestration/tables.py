@@ -1,7 +1,7 @@
 """The schema on one page; Alembic's target.
 
-The three tables of the specification, column for column, and the runs that carry executions. Columns that the specification
-does not have say in their comment why they are there.
+The three tables of the specification, column for column, and the runs that carry executions. Columns that the
+specification does not have say in their comment why they are there.
 """
 
 from sqlalchemy import (
@@ -98,9 +98,7 @@ execution = Table(
     UniqueConstraint(
         "organization_id", "workflow_type", "idempotency_key", name="uq_knowledge_workflow_execution_idempotency_key"
     ),
-    Index(
-        "ix_knowledge_workflow_execution_newest", "organization_id", text("started_at DESC"), text("id DESC")
-    ),
+    Index("ix_knowledge_workflow_execution_newest", "organization_id", text("started_at DESC"), text("id DESC")),
     Index("ix_knowledge_workflow_execution_launch_at", "launch_at", postgresql_where=text("status = 'running'")),
 )
 

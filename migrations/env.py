@@ -8,7 +8,7 @@ from beep_orchestration.tables import metadata
 OWN_TABLES = frozenset(metadata.tables)
 
 
-def include_name(name: str | None, type_: str, parent_names: object) -> bool:
+def include_name(name: str | None, type_: str, parent_names: object) -> bool:  # noqa: ARG001 - Alembic's signature
     """Leave Dagster's tables, which share the database, alone."""
     return type_ != "table" or name in OWN_TABLES
 

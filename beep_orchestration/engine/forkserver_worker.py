@@ -68,7 +68,7 @@ def _is_released(connection: socket.socket) -> bool:
 def report_death(
     instance: DagsterInstance, request: LaunchRequest, identity: WorkerIdentity, worker_exit: WorkerExit
 ) -> int:
-    """Tell Dagster that the run's worker has died, and finish the run unless run monitoring is going to resume it.
+    """Tell Dagster that the run's worker has died, and finish the run unless that is for run monitoring to decide.
 
     A run that has finished, or has another worker by now, is not changed.
     """
@@ -89,7 +89,7 @@ def report_death(
 def _finish(instance: DagsterInstance, run: DagsterRun, message: str) -> None:
     if run.status == DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, message)
-    elif run.status != DagsterRunStatus.STARTED or not instance.run_will_resume(run.run_id):
+    elif run.status != DagsterRunStatus.STARTED or not instance.run_monitoring_enabled:
         instance.report_run_failed(run, message)
 
 

@@ -1,6 +1,7 @@
 """Dagster's storage in the same PostgreSQL as ours, found by our settings, so that `dagster.yaml` holds no address."""
 
 import atexit
+from collections.abc import Mapping
 from typing import Any, Self
 
 from dagster_postgres import DagsterPostgresStorage
@@ -15,8 +16,8 @@ from beep_orchestration.settings import load_settings, with_driver
 class WorkflowStorage(DagsterPostgresStorage):
     """Dagster's PostgreSQL storage at `BEEP_DATABASE_URL`, or in the embedded server.
 
-    The process that has to start the embedded server brings our schema up to date too, and stops the server when it ends;
-    with `dagster dev` that is Dagster's own parent process.
+    The process that has to start the embedded server brings our schema up to date too, and stops the server when it
+    ends; with `dagster dev` that is Dagster's own parent process.
     """
 
     @classmethod
@@ -25,7 +26,7 @@ class WorkflowStorage(DagsterPostgresStorage):
         return {}
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: dict[str, Any]) -> Self:
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:  # noqa: ARG003
         """Called by Dagster in every process that loads the instance."""
         return cls(postgres_url=with_driver(_database_url(), "psycopg2"), inst_data=inst_data)
 

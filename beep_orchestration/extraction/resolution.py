@@ -3,8 +3,9 @@
 1. The same place in the document, found in two overlapping chunks, is one mention (the longest wins).
 2. Mentions with the same name and kind are one candidate; with the same name and different kinds they are two
    (Washington the person and the city) unless one kind is rare enough to be a labelling slip.
-3. A surname or first name belongs to the one person in the document who has it, an acronym to the one name that it
-   abbreviates. Where there are several, nothing is guessed and it stays by itself.
+3. A surname or first name belongs to the one person in the document who has it, or to the first of several if the
+   others are mentioned once only; an acronym to the one name that it abbreviates. Else nothing is guessed and it stays
+   by itself.
 
 Every step looks names up in dictionaries: time grows with the number of mentions, not with its square.
 """
@@ -132,23 +133,26 @@ def _final_owner(group: Group, owners: Mapping[Group, Group]) -> Group:
 
 
 def _person_owners(groups: Mapping[Group, list[Mention]]) -> dict[Group, Group]:
-    """Part of a person's name -> the whole name, where only one person has it."""
-    by_part: dict[str, set[str]] = defaultdict(set)
+    """Part of a person's name -> the whole name of whom it means."""
+    by_part: dict[str, list[str]] = defaultdict(list)
     for kind, key in groups:
         if kind == "person" and " " in key:
-            for part in _name_parts(key) - {key}:
-                by_part[part].add(key)
+            for part in sorted(_name_parts(key) - {key}):
+                by_part[part].append(key)
     return {
         ("person", part): ("person", owner)
         for part, keys in by_part.items()
-        if ("person", part) in groups and (owner := _only(keys, by_part)) is not None
+        if ("person", part) in groups and (owner := _bearer([key for key in keys if key not in by_part] or keys, groups))
     }
 
 
-def _only(keys: set[str], by_part: Mapping[str, set[str]]) -> str | None:
-    """The one person among them, of whose name the others may be parts themselves ('von Neumann')."""
-    whole = keys if len(keys) == 1 else {key for key in keys if key not in by_part}
-    return min(whole) if len(whole) == 1 else None
+def _bearer(keys: list[str], groups: Mapping[Group, list[Mention]]) -> str | None:
+    """Who is meant by a name that these people share: the only one, or the first one if the others appear but once.
+
+    The keys are in the order of first mention.
+    """
+    first, *others = keys
+    return first if all(len(groups["person", other]) == 1 for other in others) else None
 
 
 def _surname_owners(groups: Mapping[Group, list[Mention]]) -> dict[Group, Group]:

@@ -61,7 +61,9 @@ class Activities:
             update(activity)
             .where(activity.c.id == bindparam("attempt_id"), _may_become(ActivityStatus.COMPLETED))
             .values(
-                status=ActivityStatus.COMPLETED, output=cast(bindparam("attempt_output", type_=Text), JSONB), completed_at=CLOCK
+                status=ActivityStatus.COMPLETED,
+                output=cast(bindparam("attempt_output", type_=Text), JSONB),
+                completed_at=CLOCK,
             )
         )
         rows = [{"attempt_id": attempt_id, "attempt_output": output} for attempt_id, output in outputs]
@@ -111,11 +113,13 @@ class Activities:
             activity.c.activity_type == activity_type,
             activity.c.status == ActivityStatus.COMPLETED,
         )
-        return {name: output for name, output in self._connection.execute(statement)}
+        return {row.activity_name: row.output for row in self._connection.execute(statement)}
 
     def find_status(self, attempt_id: WorkflowActivityId) -> ActivityStatus | None:
         """The status of one attempt, None if it was never stored."""
-        status = self._connection.execute(select(activity.c.status).where(activity.c.id == attempt_id)).scalar_one_or_none()
+        status = self._connection.execute(
+            select(activity.c.status).where(activity.c.id == attempt_id)
+        ).scalar_one_or_none()
         return None if status is None else ActivityStatus(status)
 
     def list_attempts(self, execution_id: WorkflowExecutionId) -> list[ActivityRow]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select, tuple_, update
+from sqlalchemy import Connection, Select, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from beep_orchestration.errors import WorkflowNotFoundError
@@ -74,7 +74,10 @@ class Executions:
     def find(
         self, execution_id: WorkflowExecutionId, organization_id: OrganizationId | None = None, *, lock: bool = False
     ) -> ExecutionRow | None:
-        """The execution, or None if there is none, or none of that organization. `lock` holds it to the transaction's end."""
+        """The execution, or None if there is none, or none of that organization.
+
+        `lock` holds it to the transaction's end.
+        """
         statement = _of(select(*_COLUMNS), execution_id, organization_id)
         row = self._connection.execute(statement.with_for_update() if lock else statement).one_or_none()
         return None if row is None else _execution_row(row)
@@ -90,13 +93,15 @@ class Executions:
 
     def load_input(self, execution_id: WorkflowExecutionId, organization_id: OrganizationId | None = None) -> Json:
         """The execution's input; raises `WorkflowNotFoundError`."""
-        return self._load_column(execution.c.input, execution_id, organization_id)
+        loaded: Json = self._load_column(execution.c.input, execution_id, organization_id)
+        return loaded
 
     def load_output(
         self, execution_id: WorkflowExecutionId, organization_id: OrganizationId | None = None
     ) -> Json | None:
         """The execution's output, None before it is completed; raises `WorkflowNotFoundError`."""
-        return self._load_column(execution.c.output, execution_id, organization_id)
+        loaded: Json | None = self._load_column(execution.c.output, execution_id, organization_id)
+        return loaded
 
     def list_newest(
         self,
@@ -123,8 +128,8 @@ class Executions:
     ) -> list[ExecutionRow]:
         """Running executions that are due for a launch and that no open run carries; this call launches them.
 
-        Two callers never take the same one: rows locked by the other are skipped, and a taken one is not due again before
-        `next_try_seconds`, by which time its run is known.
+        Two callers never take the same one: rows locked by the other are skipped, and a taken one is not due again
+        before `next_try_seconds`, by which time its run is known.
         """
         launchable = (
             select(execution.c.id)
@@ -184,8 +189,8 @@ class Executions:
         """Record what a run reached and reserve `signals` sequence numbers; None, and no change, without the claim.
 
         The answer is the last reserved number. The row stays locked to the transaction's end, so whatever else the
-        transaction writes for this execution is written under the claim. Progress means that an activity is completed: it
-        gives workers that die later a new chance.
+        transaction writes for this execution is written under the claim. Progress means that an activity is
+        completed: it gives workers that die later a new chance.
         """
         statement = (
             update(execution)
@@ -220,14 +225,16 @@ class Executions:
 
     def complete(self, execution_id: WorkflowExecutionId, epoch: int, output: Json) -> bool:
         """`running -> completed` by the run that holds the claim; false, and no change, otherwise."""
-        return self._change(
-            execution_id, ExecutionStatus.COMPLETED, epoch=epoch, output=output, current_activity=None
-        )
+        return self._change(execution_id, ExecutionStatus.COMPLETED, epoch=epoch, output=output, current_activity=None)
 
     def fail(self, execution_id: WorkflowExecutionId, error: ErrorInfo, *, epoch: int | None = None) -> bool:
         """`running -> failed`; with an epoch only by the run that holds that claim. False, and no change, otherwise."""
         return self._change(
-            execution_id, ExecutionStatus.FAILED, epoch=epoch, error=error.model_dump(mode="json"), current_activity=None
+            execution_id,
+            ExecutionStatus.FAILED,
+            epoch=epoch,
+            error=error.model_dump(mode="json"),
+            current_activity=None,
         )
 
     def cancel(self, execution_id: WorkflowExecutionId) -> bool:
@@ -235,7 +242,10 @@ class Executions:
         return self._change(execution_id, ExecutionStatus.CANCELLED, current_activity=None)
 
     def resume(self, execution_id: WorkflowExecutionId, *, launch_after_seconds: float) -> bool:
-        """`failed -> running` or `cancelled -> running`, to be launched as by `save`; false, and no change, otherwise."""
+        """`failed -> running` or `cancelled -> running`, to be launched as by `save`.
+
+        False, and no change, otherwise.
+        """
         statement = (
             update(execution)
             .where(execution.c.id == execution_id, execution.c.status.in_(sources_of(ExecutionStatus.RUNNING)))
@@ -298,7 +308,7 @@ def _claimed(execution_id: WorkflowExecutionId, epoch: int) -> Any:
     )
 
 
-def _execution_row(row: Row[Any]) -> ExecutionRow:
+def _execution_row(row: Any) -> ExecutionRow:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
     values["id"] = WorkflowExecutionId(values["id"])
     values["organization_id"] = OrganizationId(values["organization_id"])

@@ -13,7 +13,7 @@ from beep_orchestration.tables import run
 
 _COLUMNS = (
     *(column for column in run.c if column.name != "created_at"),
-    func.coalesce(run.c.lease_expires_at <= CLOCK, True).label("lease_is_over"),  # noqa: FBT003 - SQL's coalesce
+    func.coalesce(run.c.lease_expires_at <= CLOCK, True).label("lease_is_over"),
 )
 
 
@@ -23,9 +23,7 @@ class Runs:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def save(
-        self, dagster_run_id: str, execution_id: WorkflowExecutionId, organization_id: OrganizationId
-    ) -> None:
+    def save(self, dagster_run_id: str, execution_id: WorkflowExecutionId, organization_id: OrganizationId) -> None:
         """Record that a Dagster run was launched for an execution; a run that is known already stays as it is."""
         statement = (
             insert(run)

@@ -33,11 +33,15 @@ def check_schema(engine: Engine) -> None:
     if found is None or found < EXPECTED_REVISION:
         raise SchemaVersionError(found, EXPECTED_REVISION, "run 'beep migrate'")
     if found > EXPECTED_REVISION:
-        raise SchemaVersionError(found, EXPECTED_REVISION, "update beep_orchestration: its code is older than the schema")
+        raise SchemaVersionError(
+            found, EXPECTED_REVISION, "update beep_orchestration: its code is older than the schema"
+        )
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
-    """Bring the schema to a revision, in one transaction and one caller at a time; nothing happens if it is there already.
+    """Bring the schema to a revision, in one transaction and one caller at a time.
+
+    Nothing happens if it is there already.
 
     Raises `SchemaVersionError` if the schema is newer than this code knows, and `DatabaseUnavailableError`.
     """
@@ -53,7 +57,9 @@ def migrate(engine: Engine, revision: str = "head") -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         found = current_revision(connection)
         if found is not None and found > EXPECTED_REVISION:
-            raise SchemaVersionError(found, EXPECTED_REVISION, "update beep_orchestration: its code is older than the schema")
+            raise SchemaVersionError(
+                found, EXPECTED_REVISION, "update beep_orchestration: its code is older than the schema"
+            )
         config.attributes["connection"] = connection
         try:
             if revision == "base":

@@ -57,11 +57,7 @@ def test_run_whose_worker_dies_each_time_fails_in_the_end(dagster: Installation)
     def deaths() -> int:
         return sum("was killed by SIGSEGV." in message for message in dagster.messages(run_id))
 
-    try:
-        wait_until(lambda: deaths() == MAXIMUM_RESUMES + 1, timeout=5, description="each death is an event")
-    except TimeoutError:
-        print("\n".join(dagster.messages(run_id)), open(next(__import__("pathlib").Path(dagster.instance.root_directory).glob("run_workers/servers/*/server.log"))).read(), dagster.launcher.get_run_worker_debug_info(dagster.run(run_id)))
-        raise
+    wait_until(lambda: deaths() == MAXIMUM_RESUMES + 1, description="each death is an event")
 
 
 def test_terminating_a_run_whose_worker_is_dead_cancels_it(dagster: Installation) -> None:

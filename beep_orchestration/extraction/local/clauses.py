@@ -143,7 +143,7 @@ def _of_noun(noun: "Token") -> Iterator[Statement]:
                 yield Statement(child, "'s", owned, noun, 0.75)
         elif child.dep_ in ("amod", "compound") and child.pos_ in ("ADJ", "PROPN"):
             yield Statement(noun, "nationality", child, noun)
-        elif child.dep_ == "prep" and noun.pos_ == "PROPN" and child.lower_ in ("in", "of", "at", "near"):
+        elif child.dep_ == "prep" and noun.pos_ == "PROPN" and child.lower_ in ("in", "of", "at", "near") and child.i > noun.i:
             for target in _pobjs([child]):
                 yield Statement(noun, child.lower_, target, noun, 0.75)
     if noun.pos_ == "PROPN":

@@ -60,6 +60,7 @@ class _ClassIndex:
         return self.of_concept(WORD_LABELS.get(words[-1], "")) if words else None
 
 
+_FULL_NAME = re.compile(r"[A-Z][a-z]+ (?:[A-Z]\. )+[A-Z][\w'’-]+(?: Jr\.?)?")  # Thomas J. Watson
 _MOST_MENTIONS = 20  # enough to know a thing by; keeps the time of a much-named one bounded
 _NAME_WEIGHT, _PHRASE_WEIGHT, _USE_WEIGHT, _MOST_LABEL_WEIGHT = 6.0, 3.0, 2.0, 4.0
 
@@ -95,7 +96,9 @@ def _scores(text: str, candidate: Candidate, labels: Counter[str], classes: _Cla
     weight = min(labels.total(), _MOST_LABEL_WEIGHT) / labels.total()
     for label, count in labels.items():
         _add(scores, classes.of_concept(CONCEPT_OF_LABEL.get(label, label)), count * weight)
-    _add(scores, classes.of_phrase(_telling_word(candidate.name)), _NAME_WEIGHT)
+    _add(scores, classes.of_phrase(_telling_word(candidate.name, labels)), _NAME_WEIGHT)
+    if _FULL_NAME.fullmatch(candidate.name):
+        _add(scores, classes.of_concept("PERSON"), _NAME_WEIGHT)
     for mention in candidate.mentions[:_MOST_MENTIONS]:
         before, after = surroundings(text, mention)
         for phrase in phrases_for(before, after):
@@ -110,8 +113,10 @@ def _add(scores: Counter[str], name: str | None, weight: float) -> None:
         scores[name] += weight  # type: ignore[assignment] - Counter adds floats as well
 
 
-def _telling_word(name: str) -> str:
+def _telling_word(name: str, labels: Counter[str]) -> str:
     """What the name itself says: 'University' of 'University of Manchester', 'Prize' of 'Nobel Prize'."""
     words = re.split(r" (?:of|for|on|in|at) ", name)[0].split()
     word = words[-1].strip(".,").casefold() if words else ""
-    return "" if len(name.split()) == 1 or word in AMBIGUOUS else word
+    is_title = "WORK_OF_ART" in labels and WORD_LABELS.get(word) not in ("AWARD", "EVENT")
+    decides_nothing = word in AMBIGUOUS or singular(word) != word or is_title
+    return "" if len(name.split()) == 1 or decides_nothing else word

@@ -32,11 +32,12 @@ CALENDAR_DATE = re.compile(
     r"|\b[12]\d{3}s?)(?!\d)"
 )
 _WORDS_OF_TIME = re.compile(
-    r"\d|\b(?:day|week|month|year|decade|centur|morning|evening|afternoon|noon|night|hour|minute|second|spring|summer|autumn"
-    r"|winter|fall|season|today|tomorrow|recent|ago|age|later|era|annual|quarter|time|period|weekend|date|past|now|early"
-    rf"|late|{_MONTHS}|Christmas|Easter|eve|mid|\w+day)",
+    r"\d|\b(?:day|week|month|year|decade|century|centurie|morning|evening|afternoon|noon|night|hour|minute|second|spring"
+    r"|summer|autumn|winter|fall|season|today|tomorrow|recent|ago|age|later|era|annual|quarter|time|period|weekend|date"
+    rf"|past|now|early|late|{_MONTHS}|Christmas|Easter|eve|mid|\w+day)s?\b",
     re.IGNORECASE,
 )
+_TIME_THEN_NAME = re.compile(r"(?P<time>.*\b(?:day|week|month|year|decade|century|spring|summer|autumn|winter)s?),? (?P<name>[A-Z].*)")
 _ORGANIZATION_WORDS = frozenset(LABEL_WORDS["ORG"])
 
 
@@ -59,6 +60,8 @@ def _pieces(text: str, name: Named) -> Iterator[Named]:
         yield name._replace(end=name.start + seam.start()) if seam else name
     elif name.label in NUMBERS:
         yield name
+    elif words.startswith(("USS ", "HMS ")):
+        yield name._replace(label="PRODUCT")
     elif name.label == PERSON and words.casefold() in _TITLES:
         return
     else:
@@ -70,6 +73,9 @@ def _dates(name: Named, words: str) -> Iterator[Named]:
     found = list(CALENDAR_DATE.finditer(words))
     if len(found) > 1:
         yield from (Named(name.start + date.start(), name.start + date.end(), name.label) for date in found)
+    elif not found and (both := _TIME_THEN_NAME.fullmatch(words)):
+        yield name._replace(end=name.start + both.end("time"))
+        yield Named(name.start + both.start("name"), name.end, UNKNOWN)
     elif _WORDS_OF_TIME.search(words):
         yield name._replace(end=name.start + found[0].end()) if found and not _WORDS_OF_TIME.search(words[found[0].end() :]) else name
     elif words[:1].isupper():

@@ -11,6 +11,7 @@ from beep_orchestration.extraction.local.type_words import WORD_LABELS
 _WORD = re.compile(r"[^\W\d_][\w'’&./-]*")
 _LED_BY = re.compile(r"\b(?:in|at|near|from|to)(?: the)? $")
 _INSIDE = re.compile(r"\b(?:in|at|near) $")
+_ARTICLE = re.compile(r"\b(?:the|an?) $")
 _POSSESSIVE = re.compile(r"['’]")
 _ROLE = re.compile(r"\b(?P<role>[a-z]+) $")
 _SHORTEST = 3
@@ -48,6 +49,8 @@ class KnownNames:
             return name
         before = text[max(0, name.start - 30) : name.start]
         if name.label == PERSON:
+            if _ARTICLE.search(before):
+                return name._replace(label="PRODUCT")  # 'the Alto'
             inside = _INSIDE.search(before) and not _POSSESSIVE.match(text, name.end)
             return name._replace(label=UNKNOWN) if inside else name
         is_surname = text[name.start : name.end] in self._surnames and not (name.label in PLACES and _LED_BY.search(before))

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _MASCULINE = frozenset(("he", "him", "his", "himself"))
 _FEMININE = frozenset(("she", "her", "hers", "herself"))
 _NEUTER = frozenset(("it", "its", "itself"))
+_DEFINITE_NOUNS = frozenset(
+    "company firm corporation university college institute laboratory agency machine computer calculator language".split()
+)
 _PRONOUN_CERTAINTY, _NOUN_CERTAINTY = 0.75, 0.65
 _REACH = 3  # sentences back
 _DEEPEST = 4
@@ -104,7 +107,7 @@ class Referents:
             return self._of_one(token.head, depth + 1)
         if token.dep_ == "attr":
             return [found for child in token.head.children if child.dep_ == "nsubj" for found in self._of_one(child, depth + 1)]
-        if concept in ("ORG", "PRODUCT", "LANGUAGE") and _is_definite(token):
+        if token.lemma_.lower() in _DEFINITE_NOUNS and _is_definite(token):
             return self._last(token, lambda entity: concept_of(entity) == concept, 2, _NOUN_CERTAINTY)
         return []
 
