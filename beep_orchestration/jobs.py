@@ -22,8 +22,8 @@ from beep_orchestration.workflow_types import EXTRACTION
     name=EXTRACTION.job_name,
     description=(
         "A document becomes a knowledge graph, durably: each op is an activity type, whose activities are recorded one "
-        "by one and never run again once completed, whichever run goes on. Paste a document into `ops: chunk_text: config`, "
-        "or start one with `beep start FILE`."
+        "by one and never run again once completed, whichever run goes on. Paste a document into "
+        "`ops: chunk_text: config`, or start one with `beep start FILE`."
     ),
     executor_def=dg.in_process_executor,
     resource_defs={"workflow": WorkflowResource(workflow_type=EXTRACTION.name), IO_MANAGER: checkpoint_io_manager},

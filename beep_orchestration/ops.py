@@ -292,7 +292,7 @@ class SignalConfig(ExecutionConfig):
     sender_key: str | None = Field(default=None, description="a repeated signal with this key is stored once")
 
 
-@dg.op(name="send_signal", description="Stores a signal for a running execution, as `WorkflowService.signal` does.")
+@dg.op(name="store_signal", description="Stores a signal for a running execution, as `WorkflowService.signal` does.")
 def send_signal_op(context: dg.OpExecutionContext, config: SignalConfig) -> None:
     with _steering(config) as service:
         signal_id = service.signal(
@@ -301,7 +301,7 @@ def send_signal_op(context: dg.OpExecutionContext, config: SignalConfig) -> None
         context.log.info(f"stored {signal_id}")
 
 
-@dg.op(name="cancel_workflow", description="Cancels a running execution, as `WorkflowService.cancel` does.")
+@dg.op(name="cancel_execution", description="Cancels a running execution, as `WorkflowService.cancel` does.")
 def cancel_workflow_op(context: dg.OpExecutionContext, config: ExecutionConfig) -> None:
     with _steering(config) as service:
         result = service.cancel(config.execution_id)
@@ -309,7 +309,7 @@ def cancel_workflow_op(context: dg.OpExecutionContext, config: ExecutionConfig) 
         context.log.info(f"{result.execution_id} is {result.status} {when}")
 
 
-@dg.op(name="resume_workflow", description="Lets an execution go on, as `WorkflowService.resume` does.")
+@dg.op(name="resume_execution", description="Lets an execution go on, as `WorkflowService.resume` does.")
 def resume_workflow_op(context: dg.OpExecutionContext, config: ExecutionConfig) -> None:
     with _steering(config) as service:
         status = service.resume(config.execution_id)

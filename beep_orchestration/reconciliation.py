@@ -26,7 +26,8 @@ def record_run_end(
     """Record how a run ended; if that leaves its execution without a run, the execution is launched again, or ended.
 
     A run that was cancelled in the Dagster UI cancels the execution that it carried. After `maximum_launches` launches
-    without a completed activity the execution fails: what it does kills its workers.
+    without a completed activity the execution fails: what it does kills its workers. A run that ended before it claimed
+    the execution is not the execution's fault (the code does not load, say), so that is tried again for ever.
     """
     run = tables.runs.find(dagster_run_id)
     if run is None:
@@ -38,7 +39,7 @@ def record_run_end(
         return
     if outcome is RunOutcome.CANCELLED:
         cancel_execution(tables, execution.id)
-    elif execution.launches >= maximum_launches:
+    elif execution.launches >= maximum_launches and run.epoch is not None:
         error = ErrorInfo(
             type="WorkerLost",
             message=f"runs in a row that ended without completing an activity, until {dagster_run_id}: "

@@ -1,4 +1,4 @@
-"""The one place that names what Dagster does not promise to keep: everything of `dagster._*` that the plug-ins use.
+"""The one place that names what Dagster does not promise to keep: all that the plug-ins use beside its public API.
 
 `tests/engine/test_dagster_internals.py` checks for each name that it exists and takes the arguments that we pass, so
 that an upgrade of Dagster fails there and not in a run.
@@ -7,7 +7,6 @@ that an upgrade of Dagster fails there and not in a run.
 from dagster._cli.api import _execute_run_command_body as execute_run_command_body
 from dagster._cli.api import _resume_run_command_body as resume_run_command_body
 from dagster._core.errors import DagsterLaunchFailedError
-from dagster._core.events import EngineEventData
 from dagster._core.execution.api import create_execution_plan
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher.base import (
@@ -20,16 +19,16 @@ from dagster._core.launcher.base import (
 from dagster._core.origin import RepositoryPythonOrigin
 from dagster._core.secrets.env_file import get_env_var_dict
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserialize_value, serialize_value
-from dagster._utils.error import SerializableErrorInfo, serializable_error_info_from_exc_info
+from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster._utils.hosted_user_process import recon_repository_from_origin
 from dagster._utils.interrupts import capture_interrupts
+from dagster_shared.error import SerializableErrorInfo
 
 __all__ = [
     "CheckRunHealthResult",
     "ConfigurableClass",
     "ConfigurableClassData",
     "DagsterLaunchFailedError",
-    "EngineEventData",
     "InstanceRef",
     "LaunchRunContext",
     "RepositoryPythonOrigin",

@@ -19,6 +19,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 from beep_orchestration.engine.dagster_internals import (
     serializable_error_info_from_exc_info,
@@ -77,7 +78,7 @@ class ForkServer:
     def _accept(self) -> None:
         if self._listener is not None:
             connection, _ = self._listener.accept()
-            connection.setblocking(False)
+            connection.settimeout(0)
             self._watch(connection, partial(self._receive, connection, bytearray()))
 
     def _receive(self, connection: socket.socket, line: bytearray) -> None:
@@ -86,7 +87,7 @@ class ForkServer:
         if received and not line.endswith(b"\n") and len(line) < MAXIMUM_LINE_BYTES:
             return
         self._selector.unregister(connection)
-        connection.setblocking(True)
+        connection.settimeout(None)
         with connection:
             if line.endswith(b"\n"):
                 self._launch(connection, LaunchRequest.model_validate_json(line))
@@ -131,9 +132,7 @@ class ForkServer:
         """Let no process of the run outlive its worker, and record how that ended before it is gone."""
         with suppress(ProcessLookupError):
             os.killpg(identity.pid, signal.SIGKILL)  # nobody else's: a worker not waited for keeps its number
-        ended = os.waitid(os.P_PID, identity.pid, os.WEXITED | os.WNOWAIT)
-        status = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
-        worker_exit = WorkerExit(run_id=request.run_id, status=status)
+        worker_exit = WorkerExit(run_id=request.run_id, status=_wait_for_status(identity.pid))
         with suppress(OSError):  # a full disk must not take the other workers' server away
             self._files.record_exit(identity, worker_exit)
         os.waitpid(identity.pid, 0)
@@ -158,7 +157,7 @@ class ForkServer:
         if self._listener is not None:
             self._selector.unregister(self._listener)
             with socket_address(self._settings.server_folder) as address:
-                os.unlink(address)  # before closing: a launcher that finds nothing starts the next server
+                Path(address).unlink()  # before closing: a launcher that finds nothing starts the next server
             self._listener.close()
             self._listener = None
 
@@ -179,7 +178,7 @@ def main() -> None:
     signal.alarm(settings.start_timeout_seconds)  # a load that hangs must not hold the start lock for ever
     try:
         server = ForkServer(settings, load(settings), _listen(settings))
-    except BaseException:
+    except BaseException:  # noqa: BLE001 (whatever the code does, the launcher gets an answer)
         traceback.print_exc()
         error = serialize_value(serializable_error_info_from_exc_info(sys.exc_info()))
         os.write(ready, Refused(reason="the fork server cannot load the code location", error=error).line())
@@ -193,7 +192,7 @@ def main() -> None:
 
 def _keep_from_children(*descriptors: int) -> None:
     for descriptor in descriptors:
-        os.set_inheritable(descriptor, False)
+        os.set_inheritable(descriptor, False)  # noqa: FBT003
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
@@ -202,14 +201,21 @@ def _keep_from_children(*descriptors: int) -> None:
 def _listen(settings: ForkServerSettings) -> socket.socket:
     WorkerFiles(settings.worker_folder).prune()
     listener = socket.socket(socket.AF_UNIX)
-    listener.setblocking(False)
+    listener.settimeout(0)
     with socket_address(settings.server_folder) as address:
-        with suppress(FileNotFoundError):
-            os.unlink(address)  # left by a server that was killed; the start lock keeps others away
+        Path(address).unlink(missing_ok=True)  # left by a server that was killed; the start lock keeps others away
         listener.bind(address)
-        os.chmod(address, 0o600)
+        Path(address).chmod(0o600)
     listener.listen(128)
     return listener
+
+
+def _wait_for_status(pid: int) -> int:
+    """The exit code, or minus the signal, of a child that stays to be waited for."""
+    ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    if ended is None:
+        raise ChildProcessError(pid)
+    return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
 
 def _open_owner() -> int | None:

@@ -46,7 +46,7 @@ class ForkedWorker:
         try:
             self._connection.sendall(RELEASE)
         except OSError as error:
-            raise DagsterLaunchFailedError(f"run worker {self.identity.pid} ended before it could start") from error
+            raise launch_failed(f"run worker {self.identity.pid} ended before it could start") from error
 
     def __enter__(self) -> Self:
         return self
@@ -80,10 +80,10 @@ class ForkServerClient:
                     return ForkedWorker(identity, connection)
                 case Refused() as refused:
                     connection.close()
-                    raise _launch_failed(refused)
+                    raise _refused(refused)
                 case _:  # outdated, or ended between the connection and the answer: a newer one will do
                     connection.close()
-        raise DagsterLaunchFailedError("the code location's files keep changing; launch again when they are at rest")
+        raise launch_failed("the code location's files keep changing; launch again when they are at rest")
 
     def ensure_started(self) -> None:
         """Start the server if it does not run; returns when it is ready. Raises `DagsterLaunchFailedError`."""
@@ -99,7 +99,7 @@ class ForkServerClient:
                 self._start(lock)
                 connection = self._find_connection()
         if connection is None:
-            raise DagsterLaunchFailedError("the fork server ended as soon as it was ready" + self._log_tail())
+            raise launch_failed("the fork server ended as soon as it was ready" + self._log_tail())
         return connection
 
     def _find_connection(self) -> socket.socket | None:
@@ -125,7 +125,7 @@ class ForkServerClient:
 
     def _start(self, lock: int) -> None:
         readable, writable = os.pipe()
-        with open(readable, "rb") as ready:
+        with os.fdopen(readable, "rb") as ready:
             try:
                 self._spawn(lock, writable)
             finally:
@@ -135,17 +135,17 @@ class ForkServerClient:
             case Ready():
                 return
             case Refused() as refused:
-                raise _launch_failed(refused)
+                raise _refused(refused)
             case _:
                 seconds = self._settings.start_timeout_seconds
-                raise DagsterLaunchFailedError(f"the fork server did not get ready in {seconds} s" + self._log_tail())
+                raise launch_failed(f"the fork server did not get ready in {seconds} s" + self._log_tail())
 
     def _spawn(self, lock: int, writable: int) -> None:
         command = [self._executable, "-m", "beep_orchestration.engine.forkserver", str(lock), str(writable)]
         log = os.open(self._folder / "server.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         try:
             # A session of its own: neither Ctrl-C nor the end of the webserver or daemon reaches the server.
-            subprocess.run(  # noqa: S603 (the interpreter of the code location)
+            subprocess.run(
                 command,
                 input=self._settings.line(),
                 stdout=log,
@@ -155,7 +155,7 @@ class ForkServerClient:
                 check=False,
             )
         except OSError as error:
-            raise DagsterLaunchFailedError(f"cannot start {self._executable}: {error}") from error
+            raise launch_failed(f"cannot start {self._executable}: {error}") from error
         finally:
             os.close(log)
 
@@ -174,12 +174,16 @@ def _ask(connection: socket.socket, request: LaunchRequest) -> Reply | None:
         return None
     except TimeoutError as error:
         connection.close()
-        raise DagsterLaunchFailedError(f"the fork server did not answer in {ANSWER_SECONDS} s") from error
+        raise launch_failed(f"the fork server did not answer in {ANSWER_SECONDS} s") from error
 
 
-def _launch_failed(refused: Refused) -> DagsterLaunchFailedError:
+def launch_failed(reason: str, error: SerializableErrorInfo | None = None) -> DagsterLaunchFailedError:
+    """What a launcher raises; Dagster marks the run as failed and shows the message."""
+    return DagsterLaunchFailedError(reason, serializable_error_info=error)  # type: ignore[no-untyped-call]
+
+
+def _refused(refused: Refused) -> DagsterLaunchFailedError:
     if refused.error is None:
-        return DagsterLaunchFailedError(refused.reason)
+        return launch_failed(refused.reason)
     error = deserialize_value(refused.error, SerializableErrorInfo)
-    # Dagster shows the message of a failed launch, not the error that it carries.
-    return DagsterLaunchFailedError(f"{refused.reason}:\n{error}", serializable_error_info=error)
+    return launch_failed(f"{refused.reason}:\n{error}", error)  # in the message too: Dagster shows nothing else

@@ -93,9 +93,7 @@ def _second(value: str) -> str:
     return value
 
 
-@job(
-    executor_def=in_process_executor, config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-)
+@job(executor_def=in_process_executor, config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}})
 def _rehearsal() -> None:
     _second(_first())
 
@@ -153,11 +151,11 @@ def _stamp(path: Path) -> int | None:
 def _refuse_threads() -> None:
     """A thread that holds a lock while its process is forked leaves it locked for ever in the child."""
     names = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
-    # Libraries that know about forking (OpenBLAS) end their threads at a fork; those of others are still there after it.
+    # Libraries that know about forking (OpenBLAS) end their threads at a fork; others' are still there after it.
     if (child := os.fork()) == 0:
         os._exit(0)
     os.waitpid(child, 0)
-    native = len(os.listdir("/proc/self/task")) - 1 - len(names)
+    native = len(list(Path("/proc/self/task").iterdir())) - 1 - len(names)
     if names or native > 0:
         raise ConfigurationError(
             f"loading the code location started threads ({', '.join(names) or f'{native} native'}), so it cannot be "

@@ -8,8 +8,8 @@ In `dagster.yaml`:
       config:
         preload: ["beep_orchestration.extraction.local:load_model"]
 
-Where processes cannot be forked safely (macOS, Windows) leave `run_launcher` out: Dagster's default launcher is slower and
-does not watch its workers, what is committed in the tables holds all the same.
+Where processes cannot be forked safely (macOS, Windows) leave `run_launcher` out: Dagster's default launcher is slower
+and does not watch its workers, what is committed in the tables holds all the same.
 """
 
 import hashlib
@@ -27,7 +27,6 @@ from beep_orchestration.engine.dagster_internals import (
     CheckRunHealthResult,
     ConfigurableClass,
     ConfigurableClassData,
-    DagsterLaunchFailedError,
     LaunchRunContext,
     RepositoryPythonOrigin,
     ResumeRunContext,
@@ -35,7 +34,7 @@ from beep_orchestration.engine.dagster_internals import (
     WorkerStatus,
     serialize_value,
 )
-from beep_orchestration.engine.forkserver_client import ForkServerClient
+from beep_orchestration.engine.forkserver_client import ForkServerClient, launch_failed
 from beep_orchestration.engine.forkserver_protocol import ForkServerSettings, LaunchRequest
 from beep_orchestration.engine.launcher_worker import WORKER_TAG, WorkerFiles, WorkerIdentity, private_folder
 from beep_orchestration.errors import ConfigurationError
@@ -44,10 +43,9 @@ from beep_orchestration.errors import ConfigurationError
 class PreloadedRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
     """Forks run workers, knows whether they live, ends them, and resumes runs whose worker died.
 
-    Guarantees: a run has at most one worker by one launch, whatever dies during the launch; a worker's death is an event
-    of its run that names the exit code or signal; a run is reported cancelled only when its worker has ended, or by the
-    worker itself. Webserver and daemon may be restarted while runs go on. All of them, and the workers, run as one user
-    on one host.
+    Guarantees: a launch gives its run one worker or none, whatever dies during the launch; a worker's death is an event
+    of its run that names the exit code or signal; a run is reported cancelled by its worker, or when that has ended.
+    Fork server, webserver and daemon may be restarted while runs go on. All of them run as one user on one host.
     """
 
     def __init__(
@@ -68,7 +66,7 @@ class PreloadedRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         self._idle_timeout_seconds = idle_timeout_seconds
         self._start_timeout_seconds = start_timeout_seconds
         self._inst_data = inst_data
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:
@@ -82,7 +80,7 @@ class PreloadedRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             "preload": Field(
                 Array(StringSource),
                 default_value=[],
-                description="functions without arguments, 'package.module:function', called once before workers are forked",
+                description="functions without arguments ('package.module:function') to call once, before any fork",
             ),
             "termination_grace_seconds": Field(
                 Float,
@@ -127,7 +125,6 @@ class PreloadedRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             # The worker does nothing before it is released: its identity is stored before it can have an effect.
             self._instance.add_run_tags(run.run_id, {WORKER_TAG: worker.identity.model_dump_json()})
             worker.release()
-        self._instance.report_engine_event(f"Forked run worker {worker.identity.pid}.", run, cls=type(self))
 
     def _fork_server(self, origin: RepositoryPythonOrigin) -> ForkServerClient:
         serialized, instance_ref = serialize_value(origin), serialize_value(self._instance.get_ref())
@@ -170,7 +167,7 @@ class PreloadedRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
     def _end(self, identity: WorkerIdentity) -> None:
         # A process of its own: it outlives this one, and does not depend on the fork server that the worker came from.
         arguments = (str(identity.pid), str(identity.start_time), str(self._termination_grace_seconds))
-        subprocess.run(  # noqa: S603 (our own script)
+        subprocess.run(
             [sys.executable, "-I", "-S", launcher_process.__file__, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -198,21 +195,21 @@ class PreloadedRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         current = self._instance.get_run_by_id(run.run_id)  # a worker finishes its run before it ends
         if current is not None and current.is_finished:
             return CheckRunHealthResult(WorkerStatus.SUCCESS, run_worker_id=worker_id)
-        return CheckRunHealthResult(WorkerStatus.FAILED, self._describe_end(identity), run_worker_id=worker_id)
+        message = f"run worker {identity.pid} on {identity.host} {self._describe_end(identity)}"
+        return CheckRunHealthResult(WorkerStatus.FAILED, message, run_worker_id=worker_id)
 
     def _describe_end(self, identity: WorkerIdentity) -> str:
         worker_exit = WorkerFiles(self._folder()).find_exit(identity)
-        how = worker_exit.describe() if worker_exit else "has ended, and its fork server did not live to see how"
-        return f"run worker {identity.pid} on {identity.host} {how}"
+        return worker_exit.describe() if worker_exit else "has ended, and its fork server did not live to see how"
 
     def get_run_worker_debug_info(self, run: DagsterRun, include_container_logs: bool | None = True) -> str | None:  # noqa: FBT001, FBT002 (Dagster's signature)
         """How the run's worker ended or that it lives, and the end of its output."""
         identity = _find_worker(run)
         if identity is None:
             return None
-        state = f"run worker {identity.pid} on {identity.host} is alive" if identity.is_alive() else self._describe_end(identity)
+        state = "it is alive" if identity.is_alive() else self._describe_end(identity)
         output = WorkerFiles(self._folder()).tail_of_output(run.run_id) if include_container_logs else ""
-        return f"{state}\n{output}".rstrip()
+        return f"run worker {identity.pid} on {identity.host}: {state}\n{output}".rstrip()
 
 
 def _find_worker(run: DagsterRun) -> WorkerIdentity | None:
@@ -222,10 +219,10 @@ def _find_worker(run: DagsterRun) -> WorkerIdentity | None:
 
 def _origin_of(run: DagsterRun) -> RepositoryPythonOrigin:
     if run.job_code_origin is None:
-        raise DagsterLaunchFailedError("the run does not say which code it belongs to; launch it from a code location")
+        raise launch_failed("the run does not say which code it belongs to; launch it from a code location")
     origin = run.job_code_origin.repository_origin
     if not os.access(origin.executable_path, os.X_OK):
-        raise DagsterLaunchFailedError(
+        raise launch_failed(
             f"the code location's Python, {origin.executable_path}, is not on this host; "
             "run the code server here, or use Dagster's DefaultRunLauncher"
         )

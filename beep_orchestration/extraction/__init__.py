@@ -1,8 +1,8 @@
 """Document in, graph out: pure functions with no database, no Dagster and no network.
 
-Reading order: `pipeline` (the activities in their order), `model` (what travels between them), `chunking`, `protocols`
-(what an extractor offers), `local` (the one that needs no network), `resolution`, `assembly`; `ontology` and `documents`
-for what comes in. Names are loaded on first use, so that importing this package loads neither spaCy nor rdflib.
+Reading order: `pipeline` (the activities in their order), `model` (what travels between them), `chunking`,
+`protocols` (what an extractor offers), `local` (the one that needs no network), `resolution`, `assembly`; `ontology`
+and `documents` for what comes in. Names are loaded on first use, so that importing this package loads neither spaCy nor rdflib.
 """
 
 from importlib import import_module
@@ -52,7 +52,7 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - any of the exported names
+def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(name)
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -50,7 +50,9 @@ def _confident_entities(entities: Iterable[Entity], options: ExtractionOptions) 
     return sorted(kept, key=lambda entity: (entity.mentions[0].start, entity.id))
 
 
-def _confident_relations(relations: Iterable[Relation], known: set[str], options: ExtractionOptions) -> Iterable[Relation]:
+def _confident_relations(
+    relations: Iterable[Relation], known: set[str], options: ExtractionOptions
+) -> Iterable[Relation]:
     return (
         relation
         for relation in relations

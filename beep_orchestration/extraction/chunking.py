@@ -47,7 +47,7 @@ def _end_of_chunk(text: str, start: int, size: int, overlap: int) -> int:
     limit = start + size
     if limit >= len(text):
         return len(text)
-    # What follows the overlap is new text; at least half of it is kept, so that every chunk moves on by a quarter of its size.
+    # At least half of what follows the overlap is kept, so that every chunk moves on by a quarter of its size.
     earliest = start + overlap + (size - overlap) // 2
     for pattern in _ENDS:
         last = _last_end(pattern, text, earliest, limit)

@@ -1,7 +1,7 @@
 """Where a text may be cut without tearing one visible character apart.
 
 An approximation of the extended grapheme clusters of Unicode Standard Annex #29 that needs no tables: CRLF, combining
-marks, joiners, variation selectors, emoji modifiers and tags, flags, and conjoining Hangul stay with what precedes them.
+marks, joiners, variation selectors, emoji modifiers and tags, flags, and conjoining Hangul stay with what is before.
 """
 
 import unicodedata
@@ -25,7 +25,9 @@ def splits_cluster(text: str, position: int) -> bool:
     before, after = text[position - 1], text[position]
     if after < "\u0300":
         return before == "\r" and after == "\n"
-    return _extends(after) or before == "\u200d" or (_is_flag_half(after) and _flag_halves_before(text, position) % 2 == 1)
+    return (
+        _extends(after) or before == "\u200d" or (_is_flag_half(after) and _flag_halves_before(text, position) % 2 == 1)
+    )
 
 
 def _extends(character: str) -> bool:

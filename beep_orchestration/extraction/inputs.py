@@ -31,7 +31,9 @@ def parse_extraction_input(raw: object, *, max_characters: int | None = None) ->
         InvalidOntologyError: the same, with the line.
     """
     if not isinstance(raw, Mapping):
-        raise InvalidInputError("input", f"is {_json_type(raw)}, not an object", "send an object with 'document_id' and 'text'")
+        raise InvalidInputError(
+            "input", f"is {_json_type(raw)}, not an object", "send an object with 'document_id' and 'text'"
+        )
     text = raw.get("text")
     if isinstance(text, str):
         validate_document(text, max_characters=max_characters)
@@ -50,13 +52,22 @@ def _as_input_error(error: ValidationError) -> InvalidInputError:
     if first["type"] == "invalid_document":
         return InvalidDocumentError(field, first["ctx"]["problem"], first["ctx"]["remedy"])
     problem = first["msg"][:1].lower() + first["msg"][1:]
-    return InvalidInputError(field, problem + _and_others(len(details) - 1), _REMEDIES.get(first["type"], "correct the value"))
+    return InvalidInputError(
+        field, problem + _and_others(len(details) - 1), _REMEDIES.get(first["type"], "correct the value")
+    )
 
 
 def _and_others(count: int) -> str:
     return f" (and {count} more faulty fields)" if count else ""
 
 
-def _json_type(value: Any) -> str:  # noqa: ANN401 - raw input is anything
-    names = {str: "a string", bool: "a boolean", int: "a number", float: "a number", list: "an array", type(None): "null"}
+def _json_type(value: Any) -> str:
+    names = {
+        str: "a string",
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+        list: "an array",
+        type(None): "null",
+    }
     return names.get(type(value), type(value).__name__)

@@ -1,7 +1,7 @@
 """Which stretches of a document are markup, code or comments rather than prose.
 
-Covers what Markdown (CommonMark with tables and footnotes) and HTML documents commonly hold; plain text has next to none
-of it. Nothing is removed: the stretches are named by their offsets, so that every other offset still fits the original.
+Covers what Markdown (CommonMark with tables and footnotes) and HTML documents commonly hold; plain text has next to
+none of it. Nothing is removed: the stretches are named by their offsets, so that every other offset still fits the original.
 One pass, linear: each pattern is bounded or ends at a character that it may not contain.
 """
 
@@ -19,7 +19,8 @@ _MARKUP = re.compile(
     | (?P<code> (?<!`) ` [^`\n]{1,200} ` (?!`) )
     | (?P<rule> ^[ \t]{0,3} (?: [-*_=] [ \t]? ){3,200} $ )
     | (?P<table_rule> ^[ \t]{0,3} \|? [ \t]? :?-{2,80} [-:| \t]{0,2000} $ )
-    | (?P<line_start> ^[ \t]{0,12} (?: \#{1,6}[ \t]+ | (?:>[ \t]?){1,8} | (?:[-+*•] | \d{1,3}[.)])[ \t]+ (?:\[[ xX]\][ \t])? ) )
+    | (?P<line_start> ^[ \t]{0,12}
+        (?: \#{1,6}[ \t]+ | (?:>[ \t]?){1,8} | (?:[-+*•] | \d{1,3}[.)])[ \t]+ (?:\[[ xX]\][ \t])? ) )
     | (?P<cell> \\? \| )
     | (?P<image> ! (?= \[ [^\[\]\n]{0,500} \]\( ) )
     | (?P<link_start> \[ (?= [^\[\]\n]{1,500} \]\( ) )
@@ -55,13 +56,13 @@ def _scan(text: str) -> Iterator[tuple[int, int]]:
     closers = _Closers(text)
     position = 0
     while (found := _MARKUP.search(text, position)) is not None:
-        end = _end_of(found, text, closers)
+        end = _end_of(found, closers)
         if end > found.start():
             yield found.start(), end
         position = max(end, found.end())
 
 
-def _end_of(found: re.Match[str], text: str, closers: "_Closers") -> int:
+def _end_of(found: re.Match[str], closers: "_Closers") -> int:
     kind = found.lastgroup
     if kind == "comment":
         return closers.after("-->", found.end())
@@ -75,7 +76,7 @@ def _end_of(found: re.Match[str], text: str, closers: "_Closers") -> int:
 
 
 class _Closers:
-    """Finds what closes a comment or block; once one is known to be missing it is not searched for again (linear time)."""
+    """Finds what closes a comment or block; one known to be missing is not searched for again (linear time)."""
 
     def __init__(self, text: str) -> None:
         self._text = text

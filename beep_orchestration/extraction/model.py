@@ -26,7 +26,9 @@ class ExtractionOptions(Value):
     """How a document is cut up and what is kept; sizes count code points."""
 
     chunk_size: int = Field(default=2_000, ge=200, le=100_000, description="Longest chunk, in code points")
-    chunk_overlap: int = Field(default=200, ge=0, description="Text repeated at the start of the next chunk, in code points")
+    chunk_overlap: int = Field(
+        default=200, ge=0, description="Text repeated at the start of the next chunk, in code points"
+    )
     batch_size: int = Field(default=50, ge=1, le=10_000, description="Entities that one classification activity types")
     minimum_mention_confidence: Confidence = 0.0
     minimum_relation_confidence: Confidence = 0.5
@@ -46,7 +48,9 @@ class ExtractionInput(Value):
     text: str
     source_uri: str | None = Field(default=None, max_length=2_000)
     title: str | None = Field(default=None, max_length=1_000)
-    ontology: str | None = Field(default=None, max_length=1_000_000, description="Turtle text; the built-in ontology if absent")
+    ontology: str | None = Field(
+        default=None, max_length=1_000_000, description="Turtle text; the built-in ontology if absent"
+    )
     options: ExtractionOptions = ExtractionOptions()
 
     @field_validator("document_id", "source_uri", "title", "ontology", mode="before")
@@ -75,7 +79,9 @@ class Chunk(Span):
     """A stretch that one `mentions` and one `relations` activity work on."""
 
     index: int = Field(ge=0)
-    hidden: tuple[Span, ...] = Field(default=(), description="Markup, code and comments: in the document, but not its prose")
+    hidden: tuple[Span, ...] = Field(
+        default=(), description="Markup, code and comments: in the document, but not its prose"
+    )
 
 
 class Mention(Span):
@@ -96,7 +102,7 @@ class Candidate(Value):
 
 
 class Entity(Value):
-    """A thing of the document. `id` is unique in the graph and readable (`ada-lovelace`); `type` is a class of the ontology."""
+    """A thing of the document. `id` is unique in the graph and readable (`ada-lovelace`); `type` is a class's name."""
 
     id: str
     name: str

@@ -11,11 +11,15 @@ from beep_orchestration.extraction.prose import plain
 _LONGEST_ID = 80
 _MONTHS = "january february march april may june july august september october november december".split()  # noqa: SIM905
 _MONTH = "|".join(f"{name[:3]}(?:{name[3:]})?" for name in _MONTHS)
-_DAY_MONTH_YEAR = re.compile(rf"(?P<day>\d{{1,2}})(?:st|nd|rd|th)? (?:of )?(?P<month>{_MONTH})\.?,? (?P<year>\d{{3,4}})")
+_DAY_MONTH_YEAR = re.compile(
+    rf"(?P<day>\d{{1,2}})(?:st|nd|rd|th)? (?:of )?(?P<month>{_MONTH})\.?,? (?P<year>\d{{3,4}})"
+)
 _MONTH_DAY_YEAR = re.compile(rf"(?P<month>{_MONTH})\.? (?P<day>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<year>\d{{3,4}})")
 _MONTH_YEAR = re.compile(rf"(?P<month>{_MONTH})\.?,? (?:of )?(?P<year>\d{{3,4}})")
 _YEAR = re.compile(r"(?:the year )?(?P<year>\d{3,4})")
-_COMPANY_SUFFIX = re.compile(r",? (?:inc|incorporated|corp|corporation|co|company|ltd|limited|llc|plc|gmbh|ag|sa|s\.a)\.?$")
+_COMPANY_SUFFIX = re.compile(
+    r",? (?:inc|incorporated|corp|corporation|co|company|ltd|limited|llc|plc|gmbh|ag|sa|s\.a)\.?$"
+)
 _TITLE = re.compile(
     r"(?:(?:mr|mrs|ms|miss|dr|prof|professor|sir|lord|lady|dame|president|king|queen|prince|princess|captain|admiral"
     r"|rear admiral|general|colonel|saint|st)\.? )+(?=\S)"
@@ -65,7 +69,7 @@ def acronym(name: str) -> str:
 
 
 def readable_ids(names: Iterable[str]) -> Iterator[str]:
-    """One id for each name, unique among them: `ada-lovelace`, then `ada-lovelace-2`. Letters of any script are kept."""
+    """One id for each name, unique among them: `ada-lovelace`, then `ada-lovelace-2`; letters of any script are kept."""
     taken: set[str] = set()
     last: dict[str, int] = {}
     for name in names:

@@ -15,7 +15,7 @@ nothing is fetched.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -121,7 +121,9 @@ def _parse(turtle: str) -> "Graph":
 
 
 def _not_turtle(problem: str) -> InvalidOntologyError:
-    return InvalidOntologyError("ontology", f"is not Turtle: {problem}", "correct it, or leave it out for the built-in one")
+    return InvalidOntologyError(
+        "ontology", f"is not Turtle: {problem}", "correct it, or leave it out for the built-in one"
+    )
 
 
 def _class_names(graph: "Graph") -> "dict[Node, str]":
@@ -161,14 +163,14 @@ def _relations(graph: "Graph", classes: "dict[Node, str]") -> list[OntologyRelat
     ]
 
 
-def _instances(graph: "Graph", types: "Iterable[Node]") -> "list[Node]":
+def _instances(graph: "Graph", types: "Iterable[Node]") -> "Sequence[Node]":
     from rdflib import RDF, URIRef  # noqa: PLC0415
 
     found = {node for kind in types for node in graph.subjects(RDF.type, kind) if isinstance(node, URIRef)}
     return sorted(found)
 
 
-def _names(graph: "Graph", nodes: "list[Node]") -> "dict[Node, str]":
+def _names(graph: "Graph", nodes: "Sequence[Node]") -> "dict[Node, str]":
     """A readable, unique name each: the label, with the IRI's last part where two share it."""
     from rdflib import RDFS  # noqa: PLC0415
 
@@ -187,7 +189,9 @@ def _names(graph: "Graph", nodes: "list[Node]") -> "dict[Node, str]":
 
 def _texts(graph: "Graph", node: "Node", *predicates: "Node") -> tuple[str, ...]:
     """Plain and English texts before those in other languages."""
-    found = [literal for predicate in predicates for literal in sorted(graph.objects(node, predicate), key=_english_first)]
+    found = [
+        literal for predicate in predicates for literal in sorted(graph.objects(node, predicate), key=_english_first)
+    ]
     return tuple(dict.fromkeys(text for literal in found if (text := " ".join(str(literal).split()))))
 
 

@@ -43,7 +43,9 @@ def resolve(mentions: Iterable[Mention]) -> list[Candidate]:
     groups = _by_name(_disjoint(mentions))
     _merge_slips(groups)
     merged = _merge_aliases(groups)
-    found = sorted((sorted(members, key=_position) for members in merged.values()), key=lambda members: _position(members[0]))
+    found = sorted(
+        (sorted(members, key=_position) for members in merged.values()), key=lambda members: _position(members[0])
+    )
     names = [_best_name(members) for members in found]
     return [
         Candidate(key=key, name=name, aliases=_aliases(name, members), mentions=tuple(members))
@@ -93,7 +95,9 @@ def _merge_slips(groups: dict[Group, list[Mention]]) -> None:
         kinds[key].append(kind)
     for key, found in kinds.items():
         if len(found) > 1:
-            _merge_kinds(groups, key, sorted(found, key=lambda kind: (kind == "unknown", -len(groups[kind, key]), kind)))
+            _merge_kinds(
+                groups, key, sorted(found, key=lambda kind: (kind == "unknown", -len(groups[kind, key]), kind))
+            )
 
 
 def _merge_kinds(groups: dict[Group, list[Mention]], key: str, kinds: list[str]) -> None:
@@ -107,7 +111,9 @@ def _is_slip(kind: str, members: list[Mention], main: str, others: list[Mention]
     if kind == "unknown" or {kind, main} <= _CONFUSED or len(members) * _SLIP <= len(others):
         return True
     if "place" in (kind, main):
-        return not _is_surely_place(members if kind == "place" else others, is_organization_too="person" not in (kind, main))
+        return not _is_surely_place(
+            members if kind == "place" else others, is_organization_too="person" not in (kind, main)
+        )
     return False
 
 
@@ -142,7 +148,8 @@ def _person_owners(groups: Mapping[Group, list[Mention]]) -> dict[Group, Group]:
     return {
         ("person", part): ("person", owner)
         for part, keys in by_part.items()
-        if ("person", part) in groups and (owner := _bearer([key for key in keys if key not in by_part] or keys, groups))
+        if ("person", part) in groups
+        and (owner := _bearer([key for key in keys if key not in by_part] or keys, groups))
     }
 
 
@@ -163,7 +170,10 @@ def _surname_owners(groups: Mapping[Group, list[Mention]]) -> dict[Group, Group]
     return {
         (kind, key): full[key]
         for (kind, key), members in groups.items()
-        if kind in _TAKEN_FOR and people[key] == 1 and (key not in firsts or ("person", key) in groups) and not (kind == "place" and _is_surely_place(members, is_organization_too=False))
+        if kind in _TAKEN_FOR
+        and people[key] == 1
+        and (key not in firsts or ("person", key) in groups)
+        and not (kind == "place" and _is_surely_place(members, is_organization_too=False))
     }
 
 
@@ -202,7 +212,12 @@ def _abbreviates(short: str, long: str) -> bool:
     """Whether the letters of `short` occur in this order in `long`, the first one at its beginning."""
     letters = [character for character in short if character.isalnum()]
     rest = iter(long)
-    return " " not in short and len(long) > len(short) and short[:1] == long[:1] and all(letter in rest for letter in letters)
+    return (
+        " " not in short
+        and len(long) > len(short)
+        and short[:1] == long[:1]
+        and all(letter in rest for letter in letters)
+    )
 
 
 def _is_acronym(text: str) -> bool:

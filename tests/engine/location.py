@@ -29,7 +29,7 @@ def write(config: Files, name: str, **content: object) -> None:
 
 @dg.op
 def describe_process(config: Files) -> None:
-    descriptors = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
+    descriptors = list(Path("/proc/self/fd").iterdir())
     write(
         config,
         "process.json",
@@ -37,9 +37,9 @@ def describe_process(config: Files) -> None:
         parent=os.getppid(),
         session=os.getsid(0),
         group=os.getpgid(0),
-        descriptors=[os.readlink(path) for path in descriptors if os.path.lexists(path)],
+        descriptors=[str(path.readlink()) for path in descriptors if path.is_symlink()],
         python_threads=[thread.name for thread in threading.enumerate()],
-        native_threads=len(os.listdir("/proc/self/task")),
+        native_threads=len(list(Path("/proc/self/task").iterdir())),
         answer=ANSWER,
     )
 
@@ -51,7 +51,7 @@ def describe() -> None:
 
 @dg.op
 def die_by_signal(config: Files) -> None:
-    print("last words", flush=True)
+    write(config, "dying.json")
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
@@ -62,6 +62,7 @@ def die() -> None:
 
 @dg.op
 def fail_step(config: Files) -> None:
+    write(config, "failing.json")
     raise ValueError("a mistake of the user")
 
 
@@ -98,7 +99,7 @@ def refuse_to_end() -> None:
 
 @dg.op
 def first(config: Files) -> None:
-    pass
+    write(config, "first.json")
 
 
 @dg.op(ins={"start": dg.In(dg.Nothing)})

@@ -7,7 +7,7 @@ import pytest
 from dagster import DagsterEventType, DagsterRunStatus
 
 from beep_orchestration.engine.dagster_internals import DagsterLaunchFailedError
-from tests.engine.conftest import Installation, installation, read
+from tests.engine.installation import Installation, installation, read
 from tests.waiting import wait_until
 
 HOOK = "def load():\n    print('hook has run', flush=True)\n"

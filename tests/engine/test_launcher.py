@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from dagster import DagsterRunStatus
@@ -15,7 +16,7 @@ from beep_orchestration.engine.launcher import PreloadedRunLauncher
 from beep_orchestration.engine.launcher_process import end_process, find_start_time
 from beep_orchestration.engine.launcher_worker import WORKER_TAG
 from beep_orchestration.errors import ConfigurationError
-from tests.engine.conftest import Installation, read
+from tests.engine.installation import Installation, read
 from tests.waiting import wait_until
 
 
@@ -29,8 +30,7 @@ def kill_servers(dagster: Installation) -> list[int]:
 
 
 def descriptors(pid: int) -> list[str]:
-    folder = f"/proc/{pid}/fd"
-    return [os.readlink(f"{folder}/{name}") for name in os.listdir(folder)]
+    return [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
 
 
 def sockets(targets: list[str]) -> set[str]:
@@ -56,13 +56,14 @@ def test_nothing_of_the_server_crosses_the_fork(dagster: Installation) -> None:
     [server] = dagster.server_pids()
     assert not sockets(process["descriptors"]) & sockets(descriptors(server))
     assert "anon_inode:[pidfd]" not in process["descriptors"]
-    assert process["descriptors"].count("anon_inode:[eventpoll]") <= 1  # of the event loop that Dagster makes for a step
+    # The one that may be there belongs to the event loop that Dagster makes for a step.
+    assert process["descriptors"].count("anon_inode:[eventpoll]") <= 1
 
 
 def test_server_holds_no_connection_and_no_thread(dagster: Installation) -> None:
     dagster.wait_for_status(dagster.launch("describe")[0], DagsterRunStatus.SUCCESS)
     [server] = dagster.server_pids()
-    assert os.listdir(f"/proc/{server}/task") == [str(server)]
+    assert [path.name for path in Path(f"/proc/{server}/task").iterdir()] == [str(server)]
     assert len(sockets(descriptors(server))) == 1  # the one that it listens on
     assert not [target for target in descriptors(server) if ".db" in target]
 
@@ -181,7 +182,10 @@ def test_server_serves_other_processes_and_outlives_them(dagster: Installation) 
     run_id, files = dagster.create_run("wait")
     home = dagster.instance.root_directory
     code = "import dagster, sys; dagster.DagsterInstance.from_config(sys.argv[1]).launch_run(sys.argv[2], None)"
-    subprocess.run([sys.executable, "-c", code, home, run_id], check=True)  # noqa: S603
+    with subprocess.Popen([sys.executable, "-c", code, home, run_id], start_new_session=True) as launching:
+        assert launching.wait() == 0
+    with pytest.raises(ProcessLookupError):  # neither server nor worker gets a Ctrl-C that is meant for the launcher
+        os.killpg(launching.pid, 0)
     read(files / "waiting.json")
     [server] = dagster.server_pids()
     _, more_files = dagster.launch("describe")
@@ -198,7 +202,7 @@ def test_unreleased_worker_ends_and_has_done_nothing(dagster: Installation, monk
         patch.setattr(dagster.instance, "add_run_tags", fail)
         run_id, files = dagster.create_run("describe")
         with pytest.raises(ConnectionError):
-            dagster.launcher._start_worker(dagster.run(run_id), resume=False)  # noqa: SLF001
+            dagster.launcher._start_worker(dagster.run(run_id), resume=False)
     wait_until(lambda: not _workers_of(dagster), description="the worker has ended")
     assert dagster.run(run_id).status == DagsterRunStatus.NOT_STARTED
     assert not list(files.iterdir())
@@ -207,13 +211,12 @@ def test_unreleased_worker_ends_and_has_done_nothing(dagster: Installation, monk
 
 def _workers_of(dagster: Installation) -> list[int]:
     [server] = dagster.server_pids()
-    with open(f"/proc/{server}/task/{server}/children") as children:
-        return [int(pid) for pid in children.read().split()]
+    return [int(pid) for pid in Path(f"/proc/{server}/task/{server}/children").read_text().split()]
 
 
 @pytest.fixture
 def owner(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])  # noqa: S603
+    process = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
     monkeypatch.setenv("BEEP_OWNER_PID", str(process.pid))
     yield process
     process.kill()
@@ -232,22 +235,21 @@ def test_server_and_workers_end_with_their_owner(dagster: Installation, owner: s
 
 
 def test_folder_that_others_can_enter_is_refused(dagster: Installation) -> None:
-    folder = os.path.join(dagster.instance.root_directory, "run_workers")
+    folder = Path(dagster.instance.root_directory) / "run_workers"
     run_id, _ = dagster.create_run("describe")
-    os.chmod(folder, 0o755)
+    folder.chmod(0o750)
     try:
         with pytest.raises(ConfigurationError, match="0700"):
-            dagster.launcher._start_worker(dagster.run(run_id), resume=False)  # noqa: SLF001
+            dagster.launcher._start_worker(dagster.run(run_id), resume=False)
     finally:
-        os.chmod(folder, 0o700)
+        folder.chmod(0o700)
 
 
 def test_socket_is_the_users_alone(dagster: Installation) -> None:
     dagster.launch("describe")
-    servers = os.path.join(dagster.instance.root_directory, "run_workers", "servers")
-    [name] = os.listdir(servers)
-    assert os.stat(os.path.join(servers, name)).st_mode & 0o777 == 0o700
-    assert os.stat(os.path.join(servers, name, "server.sock")).st_mode & 0o777 == 0o600
+    [folder] = (Path(dagster.instance.root_directory) / "run_workers" / "servers").iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "server.sock").stat().st_mode & 0o777 == 0o600
 
 
 def test_platform_without_safe_forks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

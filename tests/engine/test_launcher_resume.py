@@ -10,7 +10,7 @@ from dagster import DagsterRunStatus
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 
 from beep_orchestration.engine.dagster_internals import WorkerStatus
-from tests.engine.conftest import Installation, installation, read
+from tests.engine.installation import Installation, installation, read
 from tests.waiting import wait_until
 
 MAXIMUM_RESUMES = 2

@@ -5,7 +5,7 @@ import re
 from decimal import Decimal
 from io import BytesIO
 
-import networkx as nx  # type: ignore[import-untyped]
+import networkx as nx
 import pytest
 import rdflib
 from hypothesis import given, settings

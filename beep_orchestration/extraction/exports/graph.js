@@ -7,6 +7,7 @@ const $ = (id) => document.getElementById(id);
 const canvas = $("canvas");
 const pen = canvas.getContext("2d");
 const LISTED = 200; // rows shown of any list
+const EXCERPT = 600; // code points shown of a sentence outside of the document
 
 function element(tag, properties, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -464,11 +465,10 @@ function drawLabels(shownNodes, shownEdges, stand) {
     shorten(node.name, 34), sides(node),
     `${node === selected || node.edges.length > 7 ? 600 : 400} 12.5px system-ui, sans-serif`, colours.ink, force,
   );
-  for (const focus of [selected, hovered]) {
-    if (focus) (isEdge(focus) ? [focus.source, focus.target] : [focus]).filter(isShown).forEach((node) => label(node, true));
-  }
-  const others = shownNodes.filter((node) => node !== selected && node !== hovered);
-  others.forEach((node) => label(node, false));
+  const ends = [selected, hovered].flatMap((focus) => (isEdge(focus) ? [focus.source, focus.target] : focus || []));
+  const first = new Set(ends.filter(isShown));
+  first.forEach((node) => label(node, true));
+  shownNodes.filter((node) => !first.has(node)).forEach((node) => label(node, false));
   for (const edge of shownEdges) {
     const shape = curve(edge), text = shorten(edge.predicate, 28);
     const force = edge === selected || edge === hovered;
@@ -563,19 +563,23 @@ function fact(edge, from) {
 }
 
 // Shows places in the document as buttons; pressing one marks and shows it there.
-function places(spans, excerpt, show) {
+function places(spans, words, show) {
   return rows(spans, (span) => element("button", {
     onclick: (event) => {
       show(span);
       for (const other of $("panel").querySelectorAll(".current")) other.classList.remove("current");
       event.currentTarget.classList.add("current");
     },
-  }, element("bdi", {}, ...excerpt(span))));
+  }, element("bdi", {}, ...words(span))));
+}
+
+function excerpt(span) {
+  return span.end - span.start > EXCERPT ? `${slice(span.start, span.start + EXCERPT)}…` : slice(span.start, span.end);
 }
 
 function contextOf(span) {
   const before = slice(Math.max(0, span.start - 30), span.start), after = slice(span.end, span.end + 40);
-  return [`…${before}`, element("strong", {}, slice(span.start, span.end)), `${after}…`];
+  return [`…${before}`, element("strong", {}, excerpt(span)), `${after}…`];
 }
 
 function percent(confidence) {
@@ -615,7 +619,7 @@ function showEdge(edge) {
     element("h2", {}, nodeLink(edge.source), element("span", { className: "predicate" }, ` ${edge.predicate} → `), nodeLink(edge.target)),
     element("p", { className: "soft" }, percent(edge.confidence)),
     element("h3", {}, edge.evidence.length === 1 ? "Stated in" : `Stated in ${edge.evidence.length} sentences`),
-    places(edge.evidence, (span) => [slice(span.start, span.end)], show),
+    places(edge.evidence, (span) => [excerpt(span)], show),
   );
   show(edge.evidence[0]);
 }

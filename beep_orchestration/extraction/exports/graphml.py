@@ -2,7 +2,7 @@
 
 from io import BytesIO
 
-import networkx as nx  # type: ignore[import-untyped]
+import networkx as nx
 
 from beep_orchestration.extraction.exports.characters import visible
 from beep_orchestration.extraction.model import Entity, Graph, Relation

@@ -8,17 +8,29 @@ models use.
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from beep_orchestration.extraction.local.word_lists import words
+
 if TYPE_CHECKING:
     from spacy.tokens import Span, Token
 
 _SUBJECTS = ("nsubj", "nsubjpass")
-_HAVING = frozenset("receive earn hold get obtain complete take have win gain finish do pursue start begin".split())
-_LEADING = frozenset("lead direct oversee supervise begin start head manage complete continue finish announce".split())
-_MAKING = {"development": "develop", "design": "design", "construction": "build", "invention": "invent", "creation": "create"}
+_HAVING = frozenset(words("receive earn hold get obtain complete take have win gain finish do pursue start begin"))
+_LEADING = frozenset(words("lead direct oversee supervise begin start head manage complete continue finish announce"))
+_MAKING = {
+    "development": "develop",
+    "design": "design",
+    "construction": "build",
+    "invention": "invent",
+    "creation": "create",
+}
 _PASSED_THROUGH = frozenset(
-    "staff faculty board team department school group rank part office laboratory branch division version design"
-    " development construction building work programming implementation use founding copy number family first".split()
+    words(
+        "staff faculty board team department school group rank part office laboratory branch division version"
+        " design development construction building work programming implementation use founding copy number"
+        " family first"
+    )
 )
+_BESIDE_NAMES = ("in", "of", "at", "near")
 _PARTICIPLES = {
     "wrote": "written", "began": "begun", "gave": "given", "took": "taken", "chose": "chosen", "drew": "drawn",
     "grew": "grown", "knew": "known", "showed": "shown", "spoke": "spoken", "broke": "broken", "overtook": "overtaken",
@@ -65,6 +77,8 @@ def _of_active(verb: "Token", subject: "Token") -> Iterator[Statement]:
     for thing in things:
         yield from _had_or_led(verb, subject, thing)
     participle = _participle(verb)
+    for receiver in (child for child in verb.children if child.dep_ == "dative" and child.pos_ != "ADP" and participle):
+        yield from (Statement(receiver, participle, thing, verb) for thing in things)
     for thing in things if participle else ():
         for suffix, target, strength in _prepositions(verb):
             yield Statement(thing, _with_particle(verb, participle) + suffix, target, verb, strength * 0.95)
@@ -104,7 +118,11 @@ def _prepositions(verb: "Token") -> "Iterator[tuple[str, Token, float]]":
 def _nested_place(preposition: "Token", target: "Token") -> "Iterator[tuple[str, Token, float]]":
     """'born in London in 1815': the second preposition is often parsed as the first noun's."""
     for inner in target.children:
-        if inner.dep_ == "prep" and inner.lower_ in ("in", "on", "at") and preposition.lower_ in ("in", "at", "on", "by", "to"):
+        if (
+            inner.dep_ == "prep"
+            and inner.lower_ in ("in", "on", "at")
+            and preposition.lower_ in ("in", "at", "on", "by", "to")
+        ):
             for found in _pobjs([inner]):
                 yield f" {inner.lower_}", found, 0.85
 
@@ -139,17 +157,27 @@ def _of_noun(noun: "Token") -> Iterator[Statement]:
         if child.dep_ == "appos":
             yield from _apposition(noun, child)
         elif child.dep_ == "poss":
-            for owned in (noun, *(found for found in noun.children if found.dep_ == "appos")):
-                yield Statement(child, "'s", owned, noun, 0.75)
-        elif child.dep_ in ("amod", "compound") and child.pos_ in ("ADJ", "PROPN"):
-            yield Statement(noun, "nationality", child, noun)
-        elif child.dep_ == "prep" and noun.pos_ == "PROPN" and child.lower_ in ("in", "of", "at", "near") and child.i > noun.i:
+            yield from _possession(noun, child)
+        elif child.dep_ in ("amod", "compound"):
+            yield from _modified(noun, child)
+        elif child.dep_ == "prep" and noun.pos_ == "PROPN" and child.i > noun.i and child.lower_ in _BESIDE_NAMES:
             for target in _pobjs([child]):
                 yield Statement(noun, child.lower_, target, noun, 0.75)
-    if noun.pos_ == "PROPN":
-        for role in (child for child in noun.children if child.dep_ in ("compound", "nmod") and child.pos_ == "NOUN"):
-            for phrase, target, strength in (*_leading_from(role), *_possessors(noun, role)):
-                yield Statement(noun, phrase, target, noun, strength)
+
+
+def _possession(noun: "Token", owner: "Token") -> Iterator[Statement]:
+    """'Turing's ACE', 'his paper "On Computable Numbers"'."""
+    for owned in (noun, *(found for found in noun.children if found.dep_ == "appos")):
+        yield Statement(owner, "'s", owned, owner, 0.75)
+
+
+def _modified(noun: "Token", modifier: "Token") -> Iterator[Statement]:
+    """'French inventor', 'Byron's daughter Ada', 'IBM engineer Gene Amdahl'."""
+    if modifier.pos_ in ("ADJ", "PROPN"):
+        yield Statement(noun, "nationality", modifier, noun)
+    elif noun.pos_ == "PROPN" and modifier.pos_ == "NOUN":
+        for phrase, target, strength in (*_leading_from(modifier), *_possessors(noun, modifier)):
+            yield Statement(noun, phrase, target, noun, strength)
 
 
 def _apposition(noun: "Token", apposed: "Token") -> Iterator[Statement]:
@@ -204,11 +232,13 @@ def _inner_prepositions(noun: "Token") -> "Iterator[tuple[Token, Token]]":
 
 
 def subject_of(verb: "Token") -> "tuple[Token | None, bool]":
-    """Who does, or (True) undergoes, what the verb says; sought in the governing clauses where the verb has no subject."""
+    """Who does, or (True) undergoes, what the verb says; sought in the governing clauses where it has no subject."""
     for child in verb.children:
         if child.dep_ in _SUBJECTS:
             return child, child.dep_ == "nsubjpass"
-    undergone = verb.tag_ == "VBN" and not any(child.dep_ == "aux" and child.lemma_ == "have" for child in verb.children)
+    undergone = verb.tag_ == "VBN" and not any(
+        child.dep_ == "aux" and child.lemma_ == "have" for child in verb.children
+    )
     if verb.dep_ == "conj" and verb.head.pos_ in ("VERB", "AUX"):
         subject, passive = subject_of(verb.head)
         return subject, undergone and (passive or any(child.dep_ == "auxpass" for child in verb.children))

@@ -1,13 +1,19 @@
 """Types for candidates: what the text calls them, what their name ends in, and what the recognizer labelled them."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from beep_orchestration.extraction.labels import DATES, NUMBERS
-from beep_orchestration.extraction.local.language_model import identity
 from beep_orchestration.extraction.local.context import concepts_by_use, phrases_for, surroundings
-from beep_orchestration.extraction.local.type_words import AMBIGUOUS, CONCEPT_OF_LABEL, LABEL_WORDS, WORD_LABELS, singular
+from beep_orchestration.extraction.local.language_model import identity
+from beep_orchestration.extraction.local.type_words import (
+    AMBIGUOUS,
+    CONCEPT_OF_LABEL,
+    LABEL_WORDS,
+    WORD_LABELS,
+    singular,
+)
 from beep_orchestration.extraction.model import Candidate, Entity
 from beep_orchestration.extraction.names import is_calendar_date
 from beep_orchestration.extraction.ontology import THING, Ontology
@@ -18,9 +24,11 @@ class LocalEntityClassifier:
 
     @property
     def identity(self) -> str:
+        """Model, its version and the digest of the rules; loads nothing."""
         return identity("local-entities")
 
     def classify_entities(self, text: str, candidates: Sequence[Candidate], ontology: Ontology) -> list[Entity]:
+        """As the protocol says; a number or 'two years later' has no type."""
         classes = _ClassIndex(ontology)
         found = ((candidate, _type_of(text, candidate, classes)) for candidate in candidates)
         return [_entity(candidate, *typed) for candidate, typed in found if typed is not None]
@@ -50,7 +58,7 @@ class _ClassIndex:
         return self._by_concept.get(concept)
 
     def of_phrase(self, phrase: str) -> str | None:
-        """The class that a noun phrase ends in ('a silent film' -> film), or else that of its last word's coarse type."""
+        """The class that a noun phrase ends in ('a silent film' -> film), else that of its last word's coarse type."""
         words = phrase.casefold().split()
         words[-1:] = [singular(word) for word in words[-1:]]
         for length in range(min(3, len(words)), 0, -1):
@@ -88,11 +96,11 @@ def _type_of(text: str, candidate: Candidate, classes: _ClassIndex) -> tuple[str
     if not scores:
         return THING, 0.5
     best = min(scores, key=lambda name: (-scores[name], name))
-    return best, round(0.5 + 0.5 * scores[best] / (scores.total() + 1), 2)
+    return best, round(0.5 + 0.5 * scores[best] / (sum(scores.values()) + 1), 2)
 
 
-def _scores(text: str, candidate: Candidate, labels: Counter[str], classes: _ClassIndex) -> Counter[str]:
-    scores: Counter[str] = Counter()
+def _scores(text: str, candidate: Candidate, labels: Counter[str], classes: _ClassIndex) -> dict[str, float]:
+    scores: dict[str, float] = defaultdict(float)
     weight = min(labels.total(), _MOST_LABEL_WEIGHT) / labels.total()
     for label, count in labels.items():
         _add(scores, classes.of_concept(CONCEPT_OF_LABEL.get(label, label)), count * weight)
@@ -108,9 +116,9 @@ def _scores(text: str, candidate: Candidate, labels: Counter[str], classes: _Cla
     return scores
 
 
-def _add(scores: Counter[str], name: str | None, weight: float) -> None:
+def _add(scores: dict[str, float], name: str | None, weight: float) -> None:
     if name is not None:
-        scores[name] += weight  # type: ignore[assignment] - Counter adds floats as well
+        scores[name] += weight
 
 
 def _telling_word(name: str, labels: Counter[str]) -> str:

@@ -7,36 +7,43 @@ relative clause or apposition stands by itself. After the polarity and factualit
 
 from typing import TYPE_CHECKING
 
+from beep_orchestration.extraction.local.word_lists import words
+
 if TYPE_CHECKING:
     from spacy.tokens import Span, Token
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_MODALS = _words("may might could should must can shall will ought would 'd 'll ca wo")
-_LATER = _words("later eventually subsequently soon ultimately afterwards")
-_NEGATIONS = _words("not n't never no neither nor hardly scarcely barely without nobody none nothing nowhere")
-_HEDGES = _words(
-    "allegedly reportedly supposedly purportedly probably possibly perhaps maybe likely almost nearly formerly apparently"
-    " presumably falsely wrongly incorrectly mistakenly unsuccessfully hypothetically potentially arguably instead"
+_MODALS = frozenset(words("may might could should must can shall will ought would 'd 'll ca wo"))
+_LATER = frozenset(words("later eventually subsequently soon ultimately afterwards"))
+_NEGATIONS = frozenset(words("not n't never no neither nor hardly scarcely barely without nobody none nothing nowhere"))
+_HEDGES = frozenset(
+    words(
+        "allegedly reportedly supposedly purportedly probably possibly perhaps maybe likely almost nearly"
+        " formerly apparently presumably falsely wrongly incorrectly mistakenly unsuccessfully hypothetically"
+        " potentially arguably instead"
+    )
 )
-_NOT_FACTIVE = _words(
-    "want plan intend hope try attempt fail refuse decline deny doubt threaten consider propose offer promise agree ask"
-    " invite seem appear claim allege accuse believe think suppose suspect expect imagine suggest predict forecast wish"
-    " dream pretend fear wonder demand urge recommend require dispute reject rumor rumour aim seek forbid prevent forget"
-    " avoid delay persuade speculate guess assume estimate hypothesize fantasize contemplate discuss debate argue contend"
-    " encourage schedule prepare need would-be false untrue unlikely possible impossible unclear uncertain doubtful wrong"
-    " incorrect rumored rumoured likely able unable eager ready set willing reluctant supposed due free"
-    " report claim rumor rumour allegation belief idea myth suggestion theory speculation notion possibility hope plan"
-    " legend story attempt offer proposal failure refusal right opportunity chance desire intention bid ambition dream"
-    " wish effort threat promise request permission need accusation misconception contract commission invitation"
+_NOT_FACTIVE = frozenset(
+    words(
+        "want plan intend hope try attempt fail refuse decline deny doubt threaten consider propose offer"
+        " promise agree ask invite seem appear claim allege accuse believe think suppose suspect expect"
+        " imagine suggest predict forecast wish dream pretend fear wonder demand urge recommend require"
+        " dispute reject rumor rumour aim seek forbid prevent forget avoid delay persuade speculate guess"
+        " assume estimate hypothesize fantasize contemplate discuss debate argue contend encourage schedule"
+        " prepare need would-be false untrue unlikely possible impossible unclear uncertain doubtful wrong"
+        " incorrect rumored rumoured likely able unable eager ready set willing reluctant supposed due free"
+        " report claim rumor rumour allegation belief idea myth suggestion theory speculation notion"
+        " possibility hope plan legend story attempt offer proposal failure refusal right opportunity chance"
+        " desire intention bid ambition dream wish effort threat promise request permission need accusation"
+        " misconception contract commission invitation"
+    )
 )
-_CONDITIONALS = _words("if unless whether lest")
-_DENYING_PREPOSITIONS = _words("without instead rather against from")
-_COMPLEMENTS = _words("ccomp xcomp csubj csubjpass acl pcomp")
-_DOUBTFUL_ADJECTIVES = _words("alleged supposed purported would-be fictional self-proclaimed putative prospective false never")
+_CONDITIONALS = frozenset(words("if unless whether lest"))
+_DENYING_PREPOSITIONS = frozenset(words("without instead rather against from"))
+_COMPLEMENTS = frozenset(words("ccomp xcomp csubj csubjpass acl pcomp"))
+_DOUBTFUL_ADJECTIVES = frozenset(
+    words("alleged supposed purported would-be fictional self-proclaimed putative prospective false never")
+)
 
 
 def is_asserted(predicate: "Token") -> bool:
@@ -78,7 +85,10 @@ def _withdraws(child: "Token") -> bool:
     if child.dep_ == "aux" and word in _MODALS:
         return not (word in ("would", "'d") and any(sister.lower_ in _LATER for sister in child.head.children))
     if child.dep_ in ("nsubj", "nsubjpass", "dobj", "attr"):
-        return any(word.lower_ in ("no", "neither", "few") and word.dep_ in ("det", "preconj", "amod", "cc") for word in child.children)
+        return any(
+            word.lower_ in ("no", "neither", "few") and word.dep_ in ("det", "preconj", "amod", "cc")
+            for word in child.children
+        )
     return child.dep_ == "advcl" and _mark(child) in _CONDITIONALS
 
 
@@ -109,7 +119,9 @@ def _lets_complement_stand(clause: "Token") -> bool:
 
 def _is_superlative(noun: "Token") -> bool:
     """'the first woman to earn', 'the first to build'."""
-    return noun.lower_ in ("first", "last", "only") or any(child.lower_ in ("first", "last", "only") for child in noun.children)
+    return noun.lower_ in ("first", "last", "only") or any(
+        child.lower_ in ("first", "last", "only") for child in noun.children
+    )
 
 
 def _is_infinitive(verb: "Token") -> bool:

@@ -26,9 +26,11 @@ class LocalMentionExtractor:
 
     @property
     def identity(self) -> str:
+        """Model, its version and the digest of the rules; loads nothing."""
         return identity("local-mentions")
 
     def extract_mentions(self, text: str, chunk: Chunk, ontology: Ontology) -> list[Mention]:  # noqa: ARG002
+        """As the protocol says; the ontology changes nothing here."""
         prose = list(blocks(text, chunk))
         with session() as model:
             documents = model.names(block.text for block in prose)
@@ -47,7 +49,7 @@ def _names(doc: "Doc") -> list[Named]:
         for entity in doc.ents
         for name in repaired(doc.text, Named(entity.start_char, entity.end_char, entity.label_))
     ]
-    return disjoint(shaped(doc.text, recognized), recognized)
+    return disjoint(shaped(doc.text, disjoint(recognized)), recognized)
 
 
 def _mention(text: str, block: Block, name: Named) -> Mention:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from beep_orchestration.extraction.labels import DATES, NUMBERS, PERSON, UNKNOWN
 from beep_orchestration.extraction.local.name_spans import Named
 from beep_orchestration.extraction.local.type_words import LABEL_WORDS
+from beep_orchestration.extraction.local.word_lists import words
 
 _TITLED = frozenset({"WORK_OF_ART", "EVENT", "LAW"})
 _ARTICLE = re.compile(r"(?:the|a|an|this|that|its|his|her|their|our|my)\s+", re.IGNORECASE)
@@ -20,7 +21,9 @@ _SEAM_OF_TITLES = re.compile(r"\s+(?:published|wrote|released|printed)\s+")
 _AND = re.compile(r",?\s+and\s+|,\s+")
 _JOINABLE = frozenset({PERSON, "GPE", "LOC"})
 _NEXT_LABEL = {"in": "GPE", "at": "ORG"}
-_TITLES = frozenset("earl duke lord lady sir king queen prince princess count countess baron president professor admiral dr mr".split())
+_TITLES = frozenset(
+    words("earl duke lord lady sir king queen prince princess count countess baron president professor admiral dr mr")
+)
 _MONTHS = (
     "January|February|March|April|May|June|July|August|September|October|November|December"
     "|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec"
@@ -37,7 +40,9 @@ _WORDS_OF_TIME = re.compile(
     rf"|past|now|early|late|{_MONTHS}|Christmas|Easter|eve|mid|\w+day)s?\b",
     re.IGNORECASE,
 )
-_TIME_THEN_NAME = re.compile(r"(?P<time>.*\b(?:day|week|month|year|decade|century|spring|summer|autumn|winter)s?),? (?P<name>[A-Z].*)")
+_TIME_THEN_NAME = re.compile(
+    r"(?P<time>.*\b(?:day|week|month|year|decade|century|spring|summer|autumn|winter)s?),? (?P<name>[A-Z].*)"
+)
 _ORGANIZATION_WORDS = frozenset(LABEL_WORDS["ORG"])
 
 
@@ -77,7 +82,11 @@ def _dates(name: Named, words: str) -> Iterator[Named]:
         yield name._replace(end=name.start + both.end("time"))
         yield Named(name.start + both.start("name"), name.end, UNKNOWN)
     elif _WORDS_OF_TIME.search(words):
-        yield name._replace(end=name.start + found[0].end()) if found and not _WORDS_OF_TIME.search(words[found[0].end() :]) else name
+        yield (
+            name._replace(end=name.start + found[0].end())
+            if found and not _WORDS_OF_TIME.search(words[found[0].end() :])
+            else name
+        )
     elif words[:1].isupper():
         yield name._replace(label=UNKNOWN)
 
@@ -98,7 +107,9 @@ def _holds(left: str, word: str | None) -> bool:
     words = frozenset(left.casefold().split())
     if len(words) == 1:
         return False
-    return (word == "at" and not words.isdisjoint(_ORGANIZATION_WORDS)) or (word == "in" and not words.isdisjoint(LABEL_WORDS["AWARD"]))
+    return (word == "at" and not words.isdisjoint(_ORGANIZATION_WORDS)) or (
+        word == "in" and not words.isdisjoint(LABEL_WORDS["AWARD"])
+    )
 
 
 def _cut_lists(text: str, name: Named) -> Iterator[Named]:

@@ -1,13 +1,16 @@
-"""Names that their looks give away: quoted titles, names with an acronym beside them, numbered models, 'von' and 'van'."""
+"""Names that their looks give away: quoted titles, names with an acronym beside them, numbered models, 'von' names."""
 
 import re
 from collections.abc import Iterator, Sequence
 
 from beep_orchestration.extraction.labels import DATES, NUMBERS, ORGANIZATION, PERSON, UNKNOWN
-from beep_orchestration.extraction.local.name_spans import Named
+from beep_orchestration.extraction.local.name_spans import Named, Taken
+from beep_orchestration.extraction.local.word_lists import words
 
 _QUOTED = re.compile(r"[\"“«](?P<title>[A-Z0-9][^\"“”«»]{3,150})[\"”»]")
-_SMALL_WORDS = frozenset("a an and as at but by for from in into nor of on or so the to up with le la de der die das".split())
+_SMALL_WORDS = frozenset(
+    words("a an and as at but by for from in into nor of on or so the to up with le la de der die das")
+)
 _MOST_SMALL = 0.34
 _ACRONYM = re.compile(r"(?<=\s)\((?P<acronym>[A-Z][A-Za-z0-9&./-]{1,9})\)")
 _WORD = re.compile(r"[^\s()\[\]\"“”]+")
@@ -17,21 +20,33 @@ _MODEL = re.compile(
     r"|[A-Z]{2,} (?!1[5-9]\d\d\b|20\d\d\b)\d{2,4}[A-Z]?)\b"
 )
 _NAMED_WORK = re.compile(
-    r"\b(?:autobiography|book|paper|novel|memoirs?|essay|treatise|textbook|monograph|poem|film|album|play),? (?:called |titled |entitled )?"
+    r"\b(?:autobiography|book|paper|novel|memoirs?|essay|treatise|textbook|monograph|poem|film|album|play),?"
+    r" (?:called |titled |entitled )?"
     r"(?P<title>[A-Z][\w'’-]*(?: (?:(?:a|an|and|for|from|in|of|on|the|to|with) ){0,3}[A-Z][\w'’-]*){1,9})"
 )
 _LETTER = re.compile(
     r"\b(?:language|called|named) (?P<after>[A-Z](?:\+\+|\#)?)(?![\w'’])"
     r"|(?<![.\w'’])(?P<before>[A-Z](?:\+\+|\#)?)(?= (?:programming )?language\b)"
 )
+_CAPITALS = re.compile(r"(?<![\w-])[A-Z]{3,}(?:-[A-Z]{2,})*(?![\w-])")
+_MOST_CAPITALS = 0.3  # of the letters; above it the text shouts, and capitals mean nothing
+_AND_BEFORE = re.compile(r"(?<![A-Za-z-])(?<![A-Z][a-z] )(?P<other>[A-Z][a-z]{3,}) and $")
 _CAPITALISED = re.compile(r" [A-Z][a-z]+")
 _PARTICLE = re.compile(r"\b(?:(?:von|van|de|der|den|la|le|du|di|da|dos|al|bin|ibn|ten|ter)\s+)+$", re.IGNORECASE)
 
 
 def shaped(text: str, recognized: Sequence[Named]) -> list[Named]:
-    """Names by their shape; where they overlap recognized ones they are the better reading."""
-    found = [*_titles(text), *_letters(text), *_defined(text, recognized), *_models(text, recognized), *_joined(text, recognized)]
-    return sorted(found, key=lambda name: (name.start, -name.end))
+    """Names by their shape, given the (disjoint) recognized ones; where both overlap, these are the better reading."""
+    taken = Taken(recognized)
+    return [
+        *_titles(text),
+        *_letters(text),
+        *_defined(text, taken),
+        *_models(text, taken),
+        *_joined(text, recognized),
+        *_capitals(text, taken),
+        *_coordinated(text, recognized, taken),
+    ]
 
 
 def _titles(text: str) -> Iterator[Named]:
@@ -39,7 +54,6 @@ def _titles(text: str) -> Iterator[Named]:
         title = found["title"].rstrip(" ,.;:")
         if _is_title(title):
             yield Named(found.start("title"), found.start("title") + len(title), "WORK_OF_ART")
-
 
     for found in _NAMED_WORK.finditer(text):
         yield Named(found.start("title"), found.end("title"), "WORK_OF_ART")
@@ -59,7 +73,7 @@ def _is_title(text: str) -> bool:
     return len(text.split()) > 1 and len(words) > 0 and small <= _MOST_SMALL * len(words) and text[-1] not in "!?"
 
 
-def _defined(text: str, recognized: Sequence[Named]) -> Iterator[Named]:
+def _defined(text: str, taken: Taken) -> Iterator[Named]:
     """'International Business Machines (IBM)': both the long form and the acronym.
 
     The rule of Schwartz and Hearst, "A simple algorithm for identifying abbreviation definitions" (2003).
@@ -69,7 +83,7 @@ def _defined(text: str, recognized: Sequence[Named]) -> Iterator[Named]:
         start = _start_of_long_form(text, found.start(), acronym)
         if start is None or sum(character.isupper() for character in acronym) < 2:  # noqa: PLR2004 - an acronym
             continue
-        label = _label_of(recognized, start, found.end())
+        label = _label_of(taken.within(start, found.end()))
         yield Named(start, found.start() - 1, label)
         yield Named(found.start("acronym"), found.end("acronym"), label)
 
@@ -93,17 +107,36 @@ def _find_back(text: str, letter: str, before: int, first: int, *, at_word: bool
     return -1
 
 
-def _label_of(recognized: Sequence[Named], start: int, end: int) -> str:
-    """That of the longest name recognized inside; an organization if it was taken for a person or a number."""
-    inside = [name for name in recognized if name.start < end and name.end > start]
+def _label_of(inside: Sequence[Named]) -> str:
+    """That of the longest of these; an organization if it was taken for a person or a number, or if there is none."""
     label = max(inside, key=lambda name: name.end - name.start).label if inside else ORGANIZATION
     return ORGANIZATION if label == PERSON or label in DATES | NUMBERS else label
 
 
-def _models(text: str, recognized: Sequence[Named]) -> Iterator[Named]:
+def _models(text: str, taken: Taken) -> Iterator[Named]:
     for found in _MODEL.finditer(text):
-        if not any(name.start <= found.start() and name.end > found.end() for name in recognized):
+        over = taken.within(found.start(), found.end())
+        if not any(name.start <= found.start() and name.end > found.end() for name in over):
             yield Named(found.start(), found.end(), "PRODUCT")
+
+
+def _capitals(text: str, taken: Taken) -> Iterator[Named]:
+    """'FLOW-MATIC': what is written in capitals throughout, and was not recognized."""
+    if sum(character.isupper() for character in text) > _MOST_CAPITALS * len(text):
+        return
+    for found in _CAPITALS.finditer(text):
+        if taken.is_free(found.start(), found.end()):
+            yield Named(found.start(), found.end(), UNKNOWN)
+
+
+def _coordinated(text: str, recognized: Sequence[Named], taken: Taken) -> Iterator[Named]:
+    """'Eckert and Mauchly': beside a surname stands a surname."""
+    for name in recognized:
+        if name.label != PERSON or " " in text[name.start : name.end]:
+            continue
+        other = _AND_BEFORE.search(text, max(0, name.start - 40), name.start)
+        if other and taken.is_free(*other.span("other")):
+            yield Named(*other.span("other"), PERSON)
 
 
 def _joined(text: str, recognized: Sequence[Named]) -> Iterator[Named]:

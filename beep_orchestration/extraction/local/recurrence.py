@@ -1,4 +1,4 @@
-"""Names that recur: what was recognized once in a chunk is the same name where the recognizer overlooked or mistook it."""
+"""Names that recur: what was recognized once in a chunk is the same name where it was overlooked or mistaken."""
 
 import re
 from collections import Counter, defaultdict
@@ -44,7 +44,7 @@ class KnownNames:
         return index
 
     def _corrected(self, text: str, name: Named) -> Named:
-        """A surname is a person, unless it stands where a place does ('in Washington'); a person does not stand there."""
+        """A surname is a person, unless it stands where a place does ('in Washington'); a person never does."""
         if name.label in DATES | NUMBERS:
             return name
         before = text[max(0, name.start - 30) : name.start]
@@ -53,12 +53,16 @@ class KnownNames:
                 return name._replace(label="PRODUCT")  # 'the Alto'
             inside = _INSIDE.search(before) and not _POSSESSIVE.match(text, name.end)
             return name._replace(label=UNKNOWN) if inside else name
-        is_surname = text[name.start : name.end] in self._surnames and not (name.label in PLACES and _LED_BY.search(before))
+        is_surname = text[name.start : name.end] in self._surnames and not (
+            name.label in PLACES and _LED_BY.search(before)
+        )
         return name._replace(label=PERSON) if is_surname or _follows_role(before, text[name.start : name.end]) else name
 
     def _recurring(self, text: str) -> Iterator[Named]:
         for word in _WORD.finditer(text):
-            for name in self._by_first_word.get(word.group().removesuffix("'s").removesuffix("’s").rstrip(".,'’-/&"), ()):
+            for name in self._by_first_word.get(
+                word.group().removesuffix("'s").removesuffix("’s").rstrip(".,'’-/&"), ()
+            ):
                 end = word.start() + len(name)
                 if text.startswith(name, word.start()) and not text[end : end + 1].isalnum():
                     yield Named(word.start(), end, self._labels[name])
@@ -72,9 +76,13 @@ def _follows_role(before: str, name: str) -> bool:
 
 
 def _surnames(labels: dict[str, Counter[str]]) -> set[str]:
-    """Last words of persons' full names, unless an organization is called so too ('Henry Ford', 'Ford Motor Company')."""
-    people = {name.split()[-1] for name, counts in labels.items() if " " in name and counts.most_common(1)[0][0] == PERSON}
-    others = {name.split()[0] for name, counts in labels.items() if " " in name and counts.most_common(1)[0][0] != PERSON}
+    """Last words of persons' full names, unless something else is called so too ('Ford Motor Company')."""
+    people = {
+        name.split()[-1] for name, counts in labels.items() if " " in name and counts.most_common(1)[0][0] == PERSON
+    }
+    others = {
+        name.split()[0] for name, counts in labels.items() if " " in name and counts.most_common(1)[0][0] != PERSON
+    }
     return {name for name in people - others if len(name) >= _SHORTEST and name[0].isupper() and name.isalpha()}
 
 

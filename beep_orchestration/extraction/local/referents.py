@@ -1,7 +1,7 @@
 """Which entity a word of a sentence refers to: a name, a pronoun, 'the company', or a noun beside a name.
 
 Pronouns and definite nouns refer to the last fitting subject, after the centering rules of Grosz, Joshi and Weinstein,
-"Centering" (1995): subjects are what the next sentence goes on about. Where two fit, or none lately, nothing is guessed.
+"Centering" (1995): the next sentence goes on about the subject. Where two fit, or none lately, nothing is guessed.
 """
 
 from collections import Counter
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from beep_orchestration.extraction.local.type_words import CONCEPT_OF_LABEL, WORD_LABELS
+from beep_orchestration.extraction.local.word_lists import words
 from beep_orchestration.extraction.model import Entity
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ _MASCULINE = frozenset(("he", "him", "his", "himself"))
 _FEMININE = frozenset(("she", "her", "hers", "herself"))
 _NEUTER = frozenset(("it", "its", "itself"))
 _DEFINITE_NOUNS = frozenset(
-    "company firm corporation university college institute laboratory agency machine computer calculator language".split()
+    words(
+        "company firm corporation university college institute laboratory agency machine computer calculator language"
+    )
 )
 _PRONOUN_CERTAINTY, _NOUN_CERTAINTY = 0.75, 0.65
 _REACH = 3  # sentences back
@@ -59,14 +62,14 @@ class Referents:
         name = self._names.get(first.i)
         return name is not None and name is self._names.get(second.i)
 
-    def of(self, token: "Token", depth: int = 0) -> list[Referent]:
-        """All that a word and those coordinated with it refer to; empty where that is not clear."""
-        found = self._of_one(token, depth)
-        if depth == 0:
-            for other in token.conjuncts:
-                if other.i > token.i:
-                    found += self._of_one(other, 1)
-        return found
+    def of(self, token: "Token") -> list[Referent]:
+        """All that a word and those listed after it refer to; empty where that is not clear."""
+        listed = (other for other in (*token.conjuncts, *_apposed_list(token)) if other.i > token.i)
+        return self.of_one(token) + [found for other in listed for found in self._of_one(other, 1)]
+
+    def of_one(self, token: "Token") -> list[Referent]:
+        """What the word itself refers to."""
+        return self._of_one(token, 0)
 
     def _of_one(self, token: "Token", depth: int) -> list[Referent]:
         name = self._names.get(token.i)
@@ -88,7 +91,11 @@ class Referents:
         gender = _MASCULINE if word in _MASCULINE else _FEMININE if word in _FEMININE else None
         if gender is None:
             return []
-        found = self._last(token, lambda entity: concept_of(entity) == "PERSON" and self._genders.get(entity.id, gender) == gender, _REACH)
+        found = self._last(
+            token,
+            lambda entity: concept_of(entity) == "PERSON" and self._genders.get(entity.id, gender) == gender,
+            _REACH,
+        )
         for referent in found:
             self._genders[referent.entity.id] = gender
         return found
@@ -106,7 +113,12 @@ class Referents:
         if token.dep_ == "appos":
             return self._of_one(token.head, depth + 1)
         if token.dep_ == "attr":
-            return [found for child in token.head.children if child.dep_ == "nsubj" for found in self._of_one(child, depth + 1)]
+            return [
+                found
+                for child in token.head.children
+                if child.dep_ == "nsubj"
+                for found in self._of_one(child, depth + 1)
+            ]
         if token.lemma_.lower() in _DEFINITE_NOUNS and _is_definite(token):
             return self._last(token, lambda entity: concept_of(entity) == concept, 2, _NOUN_CERTAINTY)
         return []
@@ -122,8 +134,12 @@ class Referents:
         return []
 
     def _earlier_names(self, token: "Token") -> list[Entity]:
-        """Names before this word in its sentence: the last that is a subject, else all."""
-        earlier = [word for word in token.sent if word.i < token.i and word.i in self._names]
+        """Names before this word in its sentence: the last that is a subject, else all.
+
+        'Obama awarded her a medal': an object is never its own verb's subject.
+        """
+        clause = None if token.dep_ in ("nsubj", "nsubjpass", "poss") else _verb_over(token)
+        earlier = [word for word in token.sent if word.i < token.i and word.i in self._names and word.head != clause]
         subjects = [word for word in earlier if word.dep_ in ("nsubj", "nsubjpass")]
         return [self._names[word.i] for word in subjects[-1:] or earlier]
 
@@ -142,6 +158,14 @@ def _is_main_subject(token: "Token") -> bool:
     return token.dep_ in ("nsubj", "nsubjpass") and token.head.dep_ in ("ROOT", "conj")
 
 
+def _apposed_list(token: "Token") -> "Iterator[Token]":
+    """'Bardeen, Brattain and Shockley' is often parsed as Bardeen being Brattain and Shockley."""
+    for child in token.children:
+        if child.dep_ == "appos" and child.pos_ == "PROPN" and any(word.dep_ == "cc" for word in child.children):
+            yield child
+            yield from child.conjuncts
+
+
 def _antecedent(pronoun: "Token") -> "Token | None":
     for ancestor in _upwards(pronoun):
         if ancestor.dep_ == "relcl":
@@ -153,6 +177,10 @@ def _upwards(token: "Token") -> "Iterator[Token]":
     while token.head.i != token.i:
         token = token.head
         yield token
+
+
+def _verb_over(token: "Token") -> "Token | None":
+    return next((ancestor for ancestor in _upwards(token) if ancestor.pos_ in ("VERB", "AUX")), None)
 
 
 def _is_definite(noun: "Token") -> bool:

@@ -3,13 +3,14 @@
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from beep_orchestration.extraction.chunking import with_lead_in
 from beep_orchestration.extraction.local.clauses import Statement, statements
 from beep_orchestration.extraction.local.factuality import is_asserted, is_doubtful
 from beep_orchestration.extraction.local.language_model import identity, session
-from beep_orchestration.extraction.local.phrases import PhraseIndex
+from beep_orchestration.extraction.local.phrases import PhraseIndex, Reading
 from beep_orchestration.extraction.local.referents import Referents
 from beep_orchestration.extraction.model import Chunk, Entity, Relation, Span
 from beep_orchestration.extraction.ontology import Ontology
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from spacy.tokens import Span as Sentence
 
 _CONFIDENCE = 0.9
+_LONGEST_SENTENCE = 200  # words; what is longer is a list or no prose, and its grammar is a guess
 
 
 class LocalRelationExtractor:
@@ -27,11 +29,13 @@ class LocalRelationExtractor:
 
     @property
     def identity(self) -> str:
+        """Model, its version and the digest of the rules; loads nothing."""
         return identity("local-relations")
 
     def extract_relations(
         self, text: str, chunk: Chunk, entities: Sequence[Entity], ontology: Ontology
     ) -> list[Relation]:
+        """As the protocol says; the sentences just before the chunk are read for what its pronouns refer to."""
         prose = list(blocks(text, with_lead_in(text, chunk)))
         places = _Places(entities)
         phrases = PhraseIndex(ontology)
@@ -77,7 +81,7 @@ def _relations(
     if not named:
         return
     referents.enter(_by_token(doc, named))
-    for sentence in doc.sents:
+    for sentence in (found for found in doc.sents if len(found) <= _LONGEST_SENTENCE):
         evidence = _evidence(block, sentence)
         for statement in statements(sentence):
             if not _is_doubtful(statement):
@@ -113,17 +117,19 @@ def _of_statement(
 ) -> Iterator[Relation]:
     if referents.same_name(statement.subject, statement.object):
         return  # 'Institute' and 'Technology' are parts of one name
-    objects = referents.of(statement.object)
-    for subject in referents.of(statement.subject) if objects else ():
+    in_noun_phrase = statement.predicate == statement.subject
+    subjects = referents.of_one(statement.subject) if in_noun_phrase else referents.of(statement.subject)
+    objects = referents.of(statement.object) if subjects else []
+    for subject in subjects:
         for target in objects:
             certainty = subject.certainty * target.certainty * statement.strength
-            yield from _relation(phrases, statement.phrase, subject.entity, target.entity, certainty, evidence)
+            reading = phrases.find(statement.phrase, subject.entity.type, target.entity.type)
+            yield from _relation(reading, subject.entity, target.entity, certainty, evidence)
 
 
 def _relation(
-    phrases: PhraseIndex, phrase: str, first: Entity, second: Entity, certainty: float, evidence: Span
+    reading: Reading | None, first: Entity, second: Entity, certainty: float, evidence: Span
 ) -> Iterator[Relation]:
-    reading = phrases.find(phrase, first.type, second.type)
     if reading is None or first.id == second.id:
         return
     subject, target = (second, first) if reading.inverse else (first, second)
@@ -136,6 +142,7 @@ def _relation(
     )
 
 
+_LAYOUT_CERTAINTY = 0.9
 _LIFE_START = re.compile(r"['\"”’]? \((?:[^()]{0,60}; )?(?:born |b\. )?$|['\"”’]? \((?:née|born) [\w .]{1,40}[;,] $")
 _LIFE_END = re.compile(r" ?[–—-] ?$")
 _WITHIN = re.compile(r", $")
@@ -148,13 +155,24 @@ def _of_layout(
 ) -> Iterator[Relation]:
     """What stands side by side: 'Ada Lovelace (10 December 1815 - 27 November 1852)', 'in Murray Hill, New Jersey'."""
     inside = [found for found in named if sentence.start_char <= found.start < sentence.end_char]
-    for index, (first, second) in enumerate(zip(inside, inside[1:], strict=False)):
-        between = block.text[first.end : second.start]
+    for first, phrase, second in _side_by_side(block.text, inside):
+        reading = phrases.find(phrase, first.type, second.type)
+        yield from _relation(reading, first, second, _LAYOUT_CERTAINTY, evidence)
+
+
+def _side_by_side(text: str, named: Sequence[_Named]) -> Iterator[tuple[Entity, str, Entity]]:
+    for index, (first, second) in enumerate(pairwise(named)):
+        between = text[first.end : second.start]
         if _LIFE_START.match(between):
-            yield from _relation(phrases, "born", first.entity, second.entity, 1.0, evidence)
-            for third in inside[index + 2 : index + 3]:
-                if _LIFE_END.match(block.text[second.end : third.start]):
-                    yield from _relation(phrases, "die", first.entity, third.entity, 1.0, evidence)
-        elif _WITHIN.match(between) and _LED_BY.search(block.text[: first.start][-8:]):
-            if not _LISTED.match(block.text[second.end : second.end + 8]):
-                yield from _relation(phrases, "located in", first.entity, second.entity, 0.9, evidence)
+            yield first.entity, "born", second.entity
+            for third in named[index + 2 : index + 3]:
+                if _LIFE_END.match(text[second.end : third.start]):
+                    yield first.entity, "die", third.entity
+        elif _WITHIN.match(between) and _is_led_not_listed(text, first, second):
+            yield first.entity, "located in", second.entity
+
+
+def _is_led_not_listed(text: str, first: _Named, second: _Named) -> bool:
+    """'in Murray Hill, New Jersey', but not 'in London, Paris and Rome'."""
+    led = _LED_BY.search(text, max(0, first.start - 8), first.start)
+    return led is not None and not _LISTED.match(text, second.end)

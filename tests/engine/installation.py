@@ -1,0 +1,180 @@
+"""A Dagster instance with our run launcher, a code server, and runs submitted to them."""
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import PythonFileTarget
+
+from beep_orchestration.engine.launcher import PreloadedRunLauncher
+from beep_orchestration.engine.launcher_process import find_start_time
+from beep_orchestration.engine.launcher_worker import WORKER_TAG, WorkerIdentity
+from tests.waiting import wait_until
+
+OPS = {
+    "describe": ["describe_process"],
+    "die": ["die_by_signal"],
+    "fail": ["fail_step"],
+    "wait": ["wait_for_interrupt"],
+    "refuse_to_end": ["ignore_requests"],
+    "wait_once": ["first", "wait_the_first_time"],
+}
+
+
+@dataclass
+class Installation:
+    """What one `dagster.yaml` and one workspace make up, and what a test asks of it."""
+
+    instance: DagsterInstance
+    context: WorkspaceProcessContext
+    location_file: Path
+    folder: Path
+    _count: int = field(default=0)
+
+    def create_run(self, job_name: str) -> tuple[str, Path]:
+        """A run as the webserver creates it, and the folder in which its ops leave files."""
+        self._count += 1
+        files = self.folder / f"run-{self._count}"
+        files.mkdir()
+        config = {"ops": {op: {"config": {"folder": str(files)}} for op in OPS[job_name]}}
+        workspace = self.context.create_request_context()
+        location = workspace.get_code_location(workspace.code_location_names[0])
+        repository = next(iter(location.get_repositories().values()))
+        job = repository.get_full_job(job_name)
+        plan = location.get_execution_plan(
+            job, config, step_keys_to_execute=None, known_state=None, instance=self.instance
+        )
+        run = self.instance.create_run(
+            job_name=job_name,
+            run_id=None,
+            run_config=config,
+            status=None,
+            tags={},
+            root_run_id=None,
+            parent_run_id=None,
+            step_keys_to_execute=None,
+            execution_plan_snapshot=plan.execution_plan_snapshot,
+            job_snapshot=job.job_snapshot,
+            parent_job_snapshot=job.parent_job_snapshot,
+            asset_selection=None,
+            asset_check_selection=None,
+            resolved_op_selection=None,
+            op_selection=None,
+            remote_job_origin=job.get_remote_origin(),
+            job_code_origin=job.get_python_origin(),
+            asset_graph=repository.asset_graph,
+        )
+        return run.run_id, files
+
+    def launch(self, job_name: str) -> tuple[str, Path]:
+        """A run that was submitted."""
+        run_id, files = self.create_run(job_name)
+        self.instance.submit_run(run_id, self.context.create_request_context())
+        return run_id, files
+
+    @property
+    def launcher(self) -> PreloadedRunLauncher:
+        launcher = self.instance.run_launcher
+        assert isinstance(launcher, PreloadedRunLauncher)
+        return launcher
+
+    def run(self, run_id: str) -> DagsterRun:
+        run = self.instance.get_run_by_id(run_id)
+        assert run is not None
+        return run
+
+    def worker(self, run_id: str) -> WorkerIdentity:
+        return WorkerIdentity.model_validate_json(self.run(run_id).tags[WORKER_TAG])
+
+    def wait_for_status(self, run_id: str, status: DagsterRunStatus) -> None:
+        wait_until(lambda: self.run(run_id).status == status, description=f"run {run_id} is {status.value}")
+
+    def wait_for_death(self, run_id: str) -> None:
+        identity = self.worker(run_id)
+        wait_until(lambda: not identity.is_alive(), description=f"worker {identity.pid} has ended")
+
+    def messages(self, run_id: str) -> list[str]:
+        """The engine events of the run."""
+        events = self.instance.all_logs(run_id, of_type=DagsterEventType.ENGINE_EVENT)
+        return [event.message for event in events]
+
+    def server_pids(self) -> list[int]:
+        """The living fork servers of this installation."""
+        folder = os.fsencode(self.instance.root_directory)
+        found = [pid for pid in _all_pids() if folder in _fork_server_log(pid) and find_start_time(pid)]
+        return [pid for pid in found if _parent(pid) not in found]  # a fresh child has its server's log for a moment
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What an op has left, waited for."""
+    wait_until(path.exists, description=f"{path.name} is there")
+    content = json.loads(path.read_text())
+    assert isinstance(content, dict)
+    return content
+
+
+def _all_pids() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _parent(pid: int) -> int:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+    return 0
+
+
+def _fork_server_log(pid: int) -> bytes:
+    """The log that a process writes its errors to, if it is a fork server."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        target = os.fsencode(Path(f"/proc/{pid}/fd/2").readlink())
+    except OSError:
+        return b""
+    return target if b"beep_orchestration.engine.forkserver" in command and target.endswith(b"server.log") else b""
+
+
+@contextmanager
+def installation(
+    folder: Path, launcher: Mapping[str, object] | None = None, **settings: object
+) -> Iterator[Installation]:
+    """An installation with this launcher config and these entries in `dagster.yaml`; ends what it has started."""
+    home = folder / "home"
+    home.mkdir()
+    configuration = {
+        "run_launcher": {
+            "module": "beep_orchestration.engine.launcher",
+            "class": "PreloadedRunLauncher",
+            "config": {"termination_grace_seconds": 0.5, **(launcher or {})},
+        },
+        "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"},
+        "telemetry": {"enabled": False},
+        **settings,
+    }
+    (home / "dagster.yaml").write_text(yaml.safe_dump(configuration))
+    location_file = folder / "location.py"
+    shutil.copy(Path(__file__).parent / "location.py", location_file)
+    with ExitStack() as stack:
+        instance = stack.enter_context(DagsterInstance.from_config(str(home)))
+        target = PythonFileTarget(str(location_file), None, str(folder), None)
+        context = stack.enter_context(WorkspaceProcessContext(instance, target))
+        made = Installation(instance, context, location_file, folder)
+        yield made
+        _kill_all(made)
+
+
+def _kill_all(made: Installation) -> None:
+    for run in made.instance.get_runs():
+        tag = run.tags.get(WORKER_TAG)
+        if tag and WorkerIdentity.model_validate_json(tag).is_alive():
+            os.killpg(WorkerIdentity.model_validate_json(tag).pid, signal.SIGKILL)
+    for pid in made.server_pids():
+        os.kill(pid, signal.SIGKILL)
