@@ -2,7 +2,8 @@
 
 Reading order: `pipeline` (the activities in their order), `model` (what travels between them), `chunking`,
 `protocols` (what an extractor offers), `local` (the one that needs no network), `resolution`, `assembly`; `ontology`
-and `documents` for what comes in. Names are loaded on first use, so that importing this package loads neither spaCy nor rdflib.
+and `documents` for what comes in. Names are loaded on first use, so that importing
+this package loads neither spaCy nor rdflib.
 """
 
 from importlib import import_module

@@ -6,9 +6,11 @@ Guarantees: every code point is in a chunk, a chunk is at most `chunk_size` long
 
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import takewhile
 
 from beep_orchestration.extraction.graphemes import cut_before
-from beep_orchestration.extraction.markup import hidden_spans
+from beep_orchestration.extraction.markup import hidden_stretches
 from beep_orchestration.extraction.model import Chunk, ExtractionOptions, Span
 
 _PARAGRAPH_END = re.compile(r"(?:\r\n|[\n\r\x85\u2028])[ \t]{0,80}(?:\r\n|[\n\r\x85\u2028])+|\u2029+")
@@ -25,8 +27,8 @@ LEAD_IN = 600
 def chunk_text(text: str, options: ExtractionOptions) -> list[Chunk]:
     """Cut the whole text; see the module for what holds. An empty text has no chunk."""
     spans = list(_spans(text, options.chunk_size, options.chunk_overlap))
-    hidden = hidden_spans(text)
-    ends = [span.end for span in hidden]
+    hidden = list(hidden_stretches(text))
+    ends = [end for _, end in hidden]
     return [
         Chunk(start=start, end=end, index=index, hidden=_clip(hidden, bisect_right(ends, start), start, end))
         for index, (start, end) in enumerate(spans)
@@ -73,13 +75,9 @@ def _start_of_next(text: str, end: int, overlap: int) -> int:
     return end
 
 
-def _clip(hidden: list[Span], first: int, start: int, end: int) -> tuple[Span, ...]:
-    clipped = []
-    for span in hidden[first:]:
-        if span.start >= end:
-            break
-        clipped.append(Span(start=max(span.start, start), end=min(span.end, end)))
-    return tuple(clipped)
+def _clip(hidden: Sequence[tuple[int, int]], first: int, start: int, end: int) -> tuple[Span, ...]:
+    inside = takewhile(lambda stretch: stretch[0] < end, (hidden[index] for index in range(first, len(hidden))))
+    return tuple(Span(start=max(left, start), end=min(right, end)) for left, right in inside)
 
 
 def with_lead_in(text: str, chunk: Chunk) -> Chunk:
@@ -87,5 +85,6 @@ def with_lead_in(text: str, chunk: Chunk) -> Chunk:
     earliest = max(0, chunk.start - LEAD_IN)
     found = _SENTENCE_END.search(text, earliest, chunk.start) if earliest else None
     start = found.end() if found else earliest
-    before = (Span(start=start + span.start, end=start + span.end) for span in hidden_spans(text[start : chunk.start]))
+    lead_in = text[start : chunk.start]
+    before = (Span(start=start + first, end=start + last) for first, last in hidden_stretches(lead_in))
     return Chunk(start=start, end=chunk.end, index=chunk.index, hidden=(*before, *chunk.hidden))

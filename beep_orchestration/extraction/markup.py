@@ -1,14 +1,12 @@
 """Which stretches of a document are markup, code or comments rather than prose.
 
 Covers what Markdown (CommonMark with tables and footnotes) and HTML documents commonly hold; plain text has next to
-none of it. Nothing is removed: the stretches are named by their offsets, so that every other offset still fits the original.
+none of it. Nothing is removed: the stretches are named by their offsets, so that all offsets still fit the original.
 One pass, linear: each pattern is bounded or ends at a character that it may not contain.
 """
 
 import re
 from collections.abc import Iterator
-
-from beep_orchestration.extraction.model import Span
 
 _MARKUP = re.compile(
     r"""
@@ -42,17 +40,8 @@ _BREAKS = re.compile(
 _END_OF_ADDRESS = ".,;:!?'\")]}*_"
 
 
-def hidden_spans(text: str) -> list[Span]:
-    """The stretches that are not prose, in order, disjoint."""
-    return [Span(start=start, end=end) for start, end in _scan(text)]
-
-
-def breaks_text(markup: str) -> bool:
-    """Whether this piece of markup ends a stretch of prose (a cell, a paragraph), where emphasis or a link does not."""
-    return _BREAKS.match(markup) is not None
-
-
-def _scan(text: str) -> Iterator[tuple[int, int]]:
+def hidden_stretches(text: str) -> Iterator[tuple[int, int]]:
+    """Start and end of each stretch that is not prose, in order, disjoint."""
     closers = _Closers(text)
     position = 0
     while (found := _MARKUP.search(text, position)) is not None:
@@ -60,6 +49,11 @@ def _scan(text: str) -> Iterator[tuple[int, int]]:
         if end > found.start():
             yield found.start(), end
         position = max(end, found.end())
+
+
+def breaks_text(markup: str) -> bool:
+    """Whether this piece of markup ends a stretch of prose (a cell, a paragraph), where emphasis or a link does not."""
+    return _BREAKS.match(markup) is not None
 
 
 def _end_of(found: re.Match[str], closers: "_Closers") -> int:

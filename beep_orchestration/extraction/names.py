@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from beep_orchestration.extraction.markup import hidden_spans
+from beep_orchestration.extraction.markup import hidden_stretches
 from beep_orchestration.extraction.prose import plain
 
 _LONGEST_ID = 80
@@ -69,7 +69,7 @@ def acronym(name: str) -> str:
 
 
 def readable_ids(names: Iterable[str]) -> Iterator[str]:
-    """One id for each name, unique among them: `ada-lovelace`, then `ada-lovelace-2`; letters of any script are kept."""
+    """One id for each name, all different: `ada-lovelace`, then `ada-lovelace-2`; letters of any script are kept."""
     taken: set[str] = set()
     last: dict[str, int] = {}
     for name in names:
@@ -91,7 +91,7 @@ def _date_parts(groups: dict[str, str]) -> Iterator[str]:
 
 @lru_cache(maxsize=4096)
 def _without_markup(text: str) -> str:
-    return plain(text, hidden_spans(text))
+    return plain(text, hidden_stretches(text))
 
 
 def _slug(name: str) -> str:

@@ -89,9 +89,9 @@ def blocks(text: str, chunk: Chunk) -> Iterator[Block]:
     yield from builder.finish()
 
 
-def plain(text: str, hidden: Iterable[Span] = ()) -> str:
+def plain(text: str, hidden: Iterable[tuple[int, int]] = ()) -> str:
     """The text as one line of prose."""
-    chunk = Chunk(start=0, end=len(text), index=0, hidden=tuple(hidden))
+    chunk = Chunk(start=0, end=len(text), index=0, hidden=tuple(Span(start=start, end=end) for start, end in hidden))
     return " ".join(block.text.strip() for block in blocks(text, chunk))
 
 

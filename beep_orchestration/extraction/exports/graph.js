@@ -465,17 +465,19 @@ function drawLabels(shownNodes, shownEdges, stand) {
     shorten(node.name, 34), sides(node),
     `${node === selected || node.edges.length > 7 ? 600 : 400} 12.5px system-ui, sans-serif`, colours.ink, force,
   );
-  const ends = [selected, hovered].flatMap((focus) => (isEdge(focus) ? [focus.source, focus.target] : focus || []));
-  const first = new Set(ends.filter(isShown));
-  first.forEach((node) => label(node, true));
-  shownNodes.filter((node) => !first.has(node)).forEach((node) => label(node, false));
-  for (const edge of shownEdges) {
+  const edgeLabel = (edge, force) => {
     const shape = curve(edge), text = shorten(edge.predicate, 28);
-    const force = edge === selected || edge === hovered;
-    if (!force && !shape.loop && shape.length < (stand ? 40 : text.length * 6 + 20)) continue;
+    if (!force && !shape.loop && shape.length < (stand ? 40 : text.length * 6 + 20)) return;
     const centre = [shape.x, shape.loop ? shape.y - shape.radius - 6 : shape.y];
     labels.place(text, [centre], "italic 11px system-ui, sans-serif", stand ? colours.ink : colours.soft, force);
-  }
+  };
+  const focused = [selected, hovered].filter(Boolean);
+  const first = new Set(focused.flatMap((focus) => (isEdge(focus) ? [focus.source, focus.target] : focus)).filter(isShown));
+  const firstEdges = new Set(shownEdges.filter((edge) => focused.includes(edge)));
+  firstEdges.forEach((edge) => edgeLabel(edge, true));
+  first.forEach((node) => label(node, true));
+  shownNodes.filter((node) => !first.has(node)).forEach((node) => label(node, false));
+  shownEdges.filter((edge) => !firstEdges.has(edge)).forEach((edge) => edgeLabel(edge, false));
 }
 
 function draw() {

@@ -160,9 +160,15 @@ def _of_noun(noun: "Token") -> Iterator[Statement]:
             yield from _possession(noun, child)
         elif child.dep_ in ("amod", "compound"):
             yield from _modified(noun, child)
-        elif child.dep_ == "prep" and noun.pos_ == "PROPN" and child.i > noun.i and child.lower_ in _BESIDE_NAMES:
+        elif _is_beside(noun, child):
             for target in _pobjs([child]):
                 yield Statement(noun, child.lower_, target, noun, 0.75)
+
+
+def _is_beside(noun: "Token", child: "Token") -> bool:
+    """'Bell Labs in New York'; but 'was born Ada Byron in London' is about the birth."""
+    is_after_name = noun.pos_ == "PROPN" and noun.dep_ != "oprd" and child.i > noun.i
+    return is_after_name and child.dep_ == "prep" and child.lower_ in _BESIDE_NAMES
 
 
 def _possession(noun: "Token", owner: "Token") -> Iterator[Statement]:

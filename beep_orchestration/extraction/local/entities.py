@@ -126,5 +126,5 @@ def _telling_word(name: str, labels: Counter[str]) -> str:
     words = re.split(r" (?:of|for|on|in|at) ", name)[0].split()
     word = words[-1].strip(".,").casefold() if words else ""
     is_title = "WORK_OF_ART" in labels and WORD_LABELS.get(word) not in ("AWARD", "EVENT")
-    decides_nothing = word in AMBIGUOUS or singular(word) != word or is_title
+    decides_nothing = word in AMBIGUOUS or WORD_LABELS.get(word) == "PERSON" or singular(word) != word or is_title
     return "" if len(name.split()) == 1 or decides_nothing else word

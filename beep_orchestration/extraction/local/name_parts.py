@@ -8,6 +8,7 @@ from beep_orchestration.extraction.local.name_spans import Named
 from beep_orchestration.extraction.local.type_words import LABEL_WORDS
 from beep_orchestration.extraction.local.word_lists import words
 
+_LONGEST_WORD = 64
 _TITLED = frozenset({"WORK_OF_ART", "EVENT", "LAW"})
 _ARTICLE = re.compile(r"(?:the|a|an|this|that|its|his|her|their|our|my)\s+", re.IGNORECASE)
 _POSSESSIVE = re.compile(r"\s*['’]s?$")
@@ -50,8 +51,17 @@ def repaired(text: str, name: Named) -> Iterator[Named]:
     """The names in what was recognized as one, trimmed; none if nothing is left of it."""
     for piece in _pieces(text, name):
         trimmed = _trimmed(text, piece)
-        if trimmed.start < trimmed.end and any(character.isalnum() for character in text[trimmed.start : trimmed.end]):
+        if _is_name(text[trimmed.start : trimmed.end]):
             yield trimmed
+
+
+def _is_name(words: str) -> bool:
+    """Has a letter or digit, is more than a title, and no word of it is longer than any word."""
+    return (
+        any(character.isalnum() for character in words)
+        and words.casefold() not in _TITLES
+        and max(map(len, words.split())) <= _LONGEST_WORD
+    )
 
 
 def _pieces(text: str, name: Named) -> Iterator[Named]:
@@ -67,8 +77,6 @@ def _pieces(text: str, name: Named) -> Iterator[Named]:
         yield name
     elif words.startswith(("USS ", "HMS ")):
         yield name._replace(label="PRODUCT")
-    elif name.label == PERSON and words.casefold() in _TITLES:
-        return
     else:
         yield from _cut(text, name)
 

@@ -1,0 +1,51 @@
+# The commands of the project; `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test lint types imports check migration lock clean
+
+help: ## List these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: $(INSTALLED) ## Extract the example documents, with live progress, and show their graphs
+	@$(BIN)/beep demo $(ARGS)
+
+up: $(INSTALLED) ## Start PostgreSQL (if none is configured), webserver, daemon and code server
+	@$(BIN)/beep up
+
+test: $(INSTALLED) ## Run the tests
+	@$(BIN)/pytest $(ARGS)
+
+lint: $(INSTALLED) ## Lint and check the format
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: $(INSTALLED) ## Check the types
+	@$(BIN)/mypy
+
+imports: $(INSTALLED) ## Check that imports point down only
+	@$(BIN)/lint-imports
+
+check: lint types imports ## Lint, types and import contracts
+
+migration: $(INSTALLED) ## Write a migration for changed tables: make migration MESSAGE="what changes"
+	@$(BIN)/python migrations/write.py "$(MESSAGE)"
+
+lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock, which names no index
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header --no-strip-extras --group dev --upgrade pyproject.toml -o requirements.lock
+
+clean: ## Remove the virtual environment and what tools left behind
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed: make PYTHON=python3.12'; exit 1; }
+	@echo 'installing into $(VENV) from requirements.lock (about a minute)'
+	@$(PYTHON) -m venv $(VENV) || { echo 'python3 -m venv failed: on Debian, apt-get install python3-venv'; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,10 @@
+"""The services on one machine: embedded PostgreSQL, code server, webserver and daemon; started together, ended together.
+
+Reading order: `services` (what runs, and for how long), `child` (one process of it), `guard` (why nothing is left behind),
+`ownership` (why there is one of it per data folder), `readiness` (when it can be used), `home` (its files).
+"""
+
+from beep_orchestration.supervisor.ownership import Owner, find_owner
+from beep_orchestration.supervisor.services import Services, running_services
+
+__all__ = ["Owner", "Services", "find_owner", "running_services"]

@@ -1,0 +1,114 @@
+"""One process of the services: its log, its end, and when it is started again."""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from beep_orchestration.errors import ConfigurationError
+
+_LOG_BYTES = 20_000_000
+_TAIL_BYTES = 8_000
+_TAIL_LINES = 12
+_STEADY_SECONDS = 60.0
+_FIRST_DELAY = 1.0
+_LONGEST_DELAY = 30.0
+MAXIMUM_ENDS = 6
+"""How often in a row a process may end before it is given up."""
+
+
+class Child:
+    """A process that ought to run as long as its owner, in a session of its own, so that Ctrl-C reaches the owner only."""
+
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log_folder: Path) -> None:
+        self.name = name
+        self.log = log_folder / f"{name}.log"
+        self._command = command
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_at = 0.0
+        self._starts_at = 0.0
+        self._ends = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The process that runs now."""
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Start the process; its output is appended to its log."""
+        self._limit_log()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._started_at = time.monotonic()
+
+    def find_end(self) -> str | None:
+        """How the process ended, with its last lines; None while it runs, or waits to be started again."""
+        if self._process is None or (code := self._process.poll()) is None:
+            return None
+        self._process = None
+        was_steady = time.monotonic() - self._started_at > _STEADY_SECONDS
+        self._ends = 1 if was_steady else self._ends + 1
+        self._starts_at = time.monotonic() + self.delay
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return f"the {self.name} {how}; the end of {self.log}:\n{self.tail()}"
+
+    @property
+    def delay(self) -> float:
+        """Seconds between its last end and its next start."""
+        return min(_FIRST_DELAY * 2.0 ** (self._ends - 1), _LONGEST_DELAY)
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it ended so often in a row that it is not started again."""
+        return self._ends >= MAXIMUM_ENDS
+
+    def start_if_due(self) -> None:
+        """Start the process again once its delay is over."""
+        if self._process is None and time.monotonic() >= self._starts_at:
+            self.start()
+        else:
+            self._limit_log()
+
+    def ask_to_end(self) -> None:
+        """Send SIGTERM."""
+        if self._process is not None:
+            self._process.terminate()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for its end, for that long at most."""
+        if self._process is not None:
+            try:
+                self._process.wait(max(seconds, 0))
+            except subprocess.TimeoutExpired:
+                return
+
+    def tail(self) -> str:
+        """The last lines of its log."""
+        try:
+            with self.log.open("rb") as log:
+                log.seek(max(self.log.stat().st_size - _TAIL_BYTES, 0))
+                lines = log.read().decode(errors="replace").splitlines()
+        except OSError as error:
+            return f"(not readable: {error.strerror})"
+        return "\n".join(lines[-_TAIL_LINES:])
+
+    def _limit_log(self) -> None:
+        """Keep a log of limited length and one before it. It is emptied in place, because the process appends to it."""
+        try:
+            if self.log.stat().st_size > _LOG_BYTES:
+                shutil.copyfile(self.log, self.log.with_suffix(".log.1"))
+                os.truncate(self.log, 0)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise ConfigurationError(f"BEEP_DATA_FOLDER: cannot write {self.log} ({error.strerror})") from error

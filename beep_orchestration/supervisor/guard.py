@@ -1,0 +1,66 @@
+"""The guard: a process that ends what the services' owner started, once the owner has ended, however it ended.
+
+It waits on a pipe of which only the owner has the other end, so a `kill -9` of the owner wakes it as surely as a normal end.
+Asking the kernel instead to signal each child (PR_SET_PDEATHSIG) would reach the children but neither their children, of
+which some have sessions of their own, nor PostgreSQL, and is Linux only. All of them have the owner's mark in their
+environment, which is looked for until nothing has it any more. The guard itself ignores what a terminal or a service
+manager sends to whole groups; it ends by itself within seconds of the owner.
+"""
+
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+POSTGRES_IS_OURS = b"postgres\n"
+"""What the owner writes before it starts the embedded PostgreSQL."""
+
+_POLL_SECONDS = 0.02
+
+
+def main(mark: str, folder: str, data_folder: str) -> None:
+    """Wait for the owner's end, then leave nothing behind."""
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)
+    words = sys.stdin.buffer.read()
+    end_marked(mark)
+    shutil.rmtree(folder, ignore_errors=True)
+    if POSTGRES_IS_OURS in words:
+        from beep_orchestration import embedded  # noqa: PLC0415 - not needed while waiting, which may be for weeks
+
+        embedded.stop(Path(data_folder))
+
+
+def end_marked(mark: str) -> None:
+    """Kill every process that has the mark, and those that they start meanwhile.
+
+    Not more gently: what they have committed holds, and a run worker that is asked to end would report its run as failed,
+    although it goes on when the services are back.
+    """
+    while marked := marked_processes(mark):
+        for process in marked:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        time.sleep(_POLL_SECONDS)
+
+
+def marked_processes(mark: str) -> list[psutil.Process]:
+    """The living processes that have the mark in their environment, oldest first."""
+    found = [process for process in psutil.process_iter() if _has(process, mark)]
+    return sorted(found, key=lambda process: process.create_time())
+
+
+def _has(process: psutil.Process, mark: str) -> bool:
+    try:
+        return mark in process.environ().values() and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, OSError):
+        return False  # gone, a zombie, or another user's
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

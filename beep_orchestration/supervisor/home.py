@@ -1,0 +1,97 @@
+"""The files of the services: all of them under the data folder, none in the checkout."""
+
+import os
+import shutil
+import socket
+import sys
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from beep_orchestration.errors import ConfigurationError
+from beep_orchestration.settings import Settings
+
+INSTANCE_FILE = Path(__file__).parents[2] / "dagster.yaml"
+OWNER_VARIABLE = "BEEP_OWNER_PID"
+MARK_VARIABLE = "BEEP_SERVICES_MARK"
+"""In the environment of all that the services start, however far down: by it the guard knows what to end."""
+
+
+def prepare_home(data_folder: Path) -> Path:
+    """DAGSTER_HOME in the data folder, with the checkout's `dagster.yaml`, copied anew at every start."""
+    home = data_folder / "dagster"
+    home.mkdir(mode=0o700, exist_ok=True)
+    try:
+        shutil.copyfile(INSTANCE_FILE, home / INSTANCE_FILE.name)
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"no {INSTANCE_FILE.name}: run from a checkout of the project") from error
+    return home
+
+
+def write_workspace(folder: Path, code_location: str) -> tuple[Path, Path]:
+    """A workspace file that points at one code server behind a Unix socket; both paths.
+
+    Not a port: whoever can talk to a code server can have it run code, and the folder is closed to other users.
+    """
+    workspace, code_socket = folder / "workspace.yaml", folder / "code.sock"
+    workspace.write_text(
+        f"load_from:\n  - grpc_server:\n      socket: {code_socket}\n      location_name: {code_location}\n", encoding="utf-8"
+    )
+    return workspace, code_socket
+
+
+def executable(name: str) -> str:
+    """The path of one of Dagster's commands in the environment that this process runs in."""
+    path = Path(sysconfig.get_path("scripts")) / name
+    if not path.exists():
+        raise ConfigurationError(f"no {name} beside {sys.executable}; install the dependencies of the project")
+    return str(path)
+
+
+def environment(settings: Settings, home: Path, mark: str) -> dict[str, str]:
+    """What the services find in their environment: every setting as this process has it, whatever it got it from."""
+    inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith("BEEP_")}
+    return {
+        **inherited,
+        **_as_variables(settings),
+        "DAGSTER_HOME": str(home),
+        "PYTHONUNBUFFERED": "1",
+        OWNER_VARIABLE: str(os.getpid()),
+        MARK_VARIABLE: mark,
+    }
+
+
+def _as_variables(settings: Settings) -> Mapping[str, str]:
+    values = {name: getattr(settings, name) for name in type(settings).model_fields}
+    return {f"BEEP_{name.upper()}": _text(value) for name, value in values.items() if value is not None}
+
+
+def _text(value: object) -> str:
+    match value:
+        case SecretStr():
+            return value.get_secret_value()
+        case Path():
+            return str(value.absolute())
+        case _:
+            return str(value)
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise `ConfigurationError` unless a server could listen there now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise ConfigurationError(
+            f"BEEP_PORT: cannot listen on {host}:{port} ({error.strerror or error}); set BEEP_PORT to a free port"
+        ) from error
+
+
+def free_port(host: str) -> int:
+    """A port that nobody listens on now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as server:
+        port: int = server.getsockname()[1]
+        return port

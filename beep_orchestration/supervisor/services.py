@@ -1,0 +1,208 @@
+"""The services from their start to their end."""
+
+import logging
+import secrets
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from os import getpid
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from beep_orchestration import embedded
+from beep_orchestration.errors import BeepError, ConfigurationError, DagsterUnavailableError
+from beep_orchestration.persistence import Database
+from beep_orchestration.persistence.schema import migrate
+from beep_orchestration.settings import Settings
+from beep_orchestration.supervisor import guard
+from beep_orchestration.supervisor.child import Child
+from beep_orchestration.supervisor.home import check_port, environment, executable, prepare_home, write_workspace
+from beep_orchestration.supervisor.ownership import Owner, Ownership
+from beep_orchestration.supervisor.readiness import find_readiness, reload_location
+
+logger = logging.getLogger(__name__)
+
+_START_SECONDS = 120.0
+_POLL_SECONDS = 0.1
+_GRACE_SECONDS = 4.0
+_GUARD_SECONDS = 60.0
+
+Report = Callable[[str], None]
+
+
+class Services:
+    """Code server, webserver and daemon of one owner, and the database that they share.
+
+    `settings` are those that programs need to reach them: with the database's URL, embedded or not.
+    """
+
+    def __init__(self, settings: Settings, children: list[Child], report: Report) -> None:
+        self.settings = settings
+        self._children = children
+        self._report = report
+        self._stopping = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="services", daemon=True)
+        self._gave_up: str | None = None
+
+    @property
+    def url(self) -> str:
+        """The address of the Dagster UI."""
+        return url_of(self.settings)
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The processes that run now, by name; one that is being started again is missing."""
+        return {child.name: child.pid for child in self._children if child.pid is not None}
+
+    def wait(self) -> None:
+        """Return never, unless a process is given up: raises `ConfigurationError` then. Interrupted by signals."""
+        while not self._stopping.wait(3600):
+            pass
+        if self._gave_up is not None:
+            raise ConfigurationError(self._gave_up)
+
+    def _start(self) -> None:
+        """Start all and wait until a run could be launched. Raises `ConfigurationError`, `DagsterUnavailableError`."""
+        started_at = time.time()
+        for child in self._children:
+            child.start()
+        deadline = time.monotonic() + _START_SECONDS
+        while (problem := self._find_problem(started_at)) is not None:
+            for child in self._children:
+                if (end := child.find_end()) is not None:
+                    raise ConfigurationError(end)
+            if time.monotonic() > deadline:
+                logs = ", ".join(str(child.log) for child in self._children)
+                raise DagsterUnavailableError(self.url, f"after {_START_SECONDS:g} s: {problem}; see {logs}")
+            time.sleep(_POLL_SECONDS)
+        self._watcher.start()
+
+    def _find_problem(self, started_at: float) -> str | None:
+        location = self.settings.code_location
+        readiness = find_readiness(self.url, location)
+        if readiness is None:
+            return "the webserver does not answer"
+        if readiness.location_error is not None:
+            reload_location(self.url, location)
+            return f"the code location is not loaded: {readiness.location_error}"
+        silent = readiness.silent_since(started_at)
+        return f"no heartbeat yet from: {', '.join(silent)}" if silent else None
+
+    def _watch(self) -> None:
+        """Start again what ends, in its own time, until it ends too often."""
+        while not self._stopping.wait(_POLL_SECONDS * 2):
+            for child in self._children:
+                if (end := child.find_end()) is not None:
+                    self._report_end(child, end)
+                if child.is_given_up:
+                    self._gave_up = f"the {child.name} keeps ending; see {child.log}"
+                    self._stopping.set()
+                    return
+                child.start_if_due()
+
+    def _report_end(self, child: Child, end: str) -> None:
+        self._report(end if child.is_given_up else f"{end}\nthe {child.name} is started again in {child.delay:g} s")
+
+    def _stop(self) -> None:
+        """Ask all to end and wait for a while; who does not is left to the guard."""
+        self._stopping.set()
+        if self._watcher.is_alive():
+            self._watcher.join()
+        for child in self._children:
+            child.ask_to_end()
+        deadline = time.monotonic() + _GRACE_SECONDS
+        for child in self._children:
+            child.wait(deadline - time.monotonic())
+
+
+@contextmanager
+def running_services(settings: Settings, report: Report = logger.warning) -> Iterator[Services]:
+    """Run the services of a data folder as long as the block lasts; inside it a run can be launched at once.
+
+    The schema is brought up to date first. A process that ends is started again, with growing delays and a limited number
+    of times; `report` is told. However the block or this process ends, also by SIGKILL, no process that was started stays
+    behind, workers of runs included: executions under way go on when the services run again.
+
+    Raises:
+        ConfigurationError: the port is taken, the services of this folder run already, a file or the folder is wrong, or
+            a process ends right after its start (with its last lines).
+        DatabaseUnavailableError, SchemaVersionError: the database does not answer, or is newer than the code.
+        DagsterUnavailableError: the services are not ready after two minutes.
+    """
+    check_port(settings.host, settings.port)
+    with ExitStack() as stack:
+        owner = Owner(getpid(), settings.host, settings.port)
+        ownership = stack.enter_context(Ownership.taken(settings.data_folder, owner))
+        folder = Path(tempfile.mkdtemp(prefix="beep-"))
+        mark = secrets.token_hex(16)
+        own_postgres = stack.enter_context(_guarded(mark, folder, settings.data_folder, ownership))
+        postgres = None if settings.database_url else EmbeddedPostgres(settings.data_folder, own_postgres)
+        url = postgres.ensure() if postgres else settings.database_url.get_secret_value()
+        settings = settings.model_copy(update={"database_url": SecretStr(_migrated(url))})
+        services = Services(settings, _children(settings, folder, mark), postgres, report)
+        stack.callback(services._stop)  # noqa: SLF001
+        services._start()  # noqa: SLF001
+        ownership.announce(Owner(owner.pid, owner.host, owner.port, is_ready=True))
+        yield services
+
+
+@contextmanager
+def _guarded(mark: str, folder: Path, data_folder: Path, ownership: Ownership) -> Iterator[Callable[[], None]]:
+    """Run a guard around the block; what it yields tells the guard that the embedded PostgreSQL is ours to stop."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", guard.__name__, mark, str(folder), str(data_folder.absolute())],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+        pass_fds=[ownership.descriptor],
+    )
+    pipe = process.stdin
+    if pipe is None:
+        raise ConfigurationError("the guard has no pipe")
+
+    def own_postgres() -> None:
+        pipe.write(guard.POSTGRES_IS_OURS)
+        pipe.flush()
+
+    try:
+        yield own_postgres
+    finally:
+        pipe.close()
+        process.wait(_GUARD_SECONDS)
+
+
+def _migrated(url: str) -> str:
+    database = Database(url)
+    try:
+        migrate(database.engine)
+    finally:
+        database.close()
+    return url
+
+
+def _children(settings: Settings, folder: Path, mark: str) -> list[Child]:
+    home = prepare_home(settings.data_folder)
+    variables = environment(settings, home, mark)
+    logs = settings.data_folder / "logs"
+    logs.mkdir(exist_ok=True)
+    workspace, code_socket = write_workspace(folder, settings.code_location)
+    location = [f"--location-name={settings.code_location}", "--use-python-environment-entry-point"]
+    commands = {
+        "code server": ["dagster", "api", "grpc", f"--socket={code_socket}", f"--module-name={_DEFINITIONS}", *location],
+        "webserver": ["dagster-webserver", f"--workspace={workspace}", f"--host={settings.host}", f"--port={settings.port}"],
+        "daemon": ["dagster-daemon", "run", f"--workspace={workspace}"],
+    }
+    return [
+        Child(name, [executable(command), *arguments], variables, logs)
+        for name, (command, *arguments) in commands.items()
+    ]
+
+
+def url_of(settings: Settings) -> str:
+    """Where the webserver of these settings answers."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{settings.port}"
