@@ -21,6 +21,7 @@ from beep_orchestration.errors import (
     PermanentActivityError,
     RetryLaterError,
 )
+from beep_orchestration.heartbeats import beating
 from beep_orchestration.ids import WorkflowActivityId
 from beep_orchestration.models import ActivityStatus, ErrorInfo, Json, RetryPolicy
 from beep_orchestration.persistence import ActivityRow, Database
@@ -39,7 +40,10 @@ class Activity(Generic[Output]):
 
     `call` may be a coroutine function or a function that blocks; the latter runs in a thread. It may be called again
     after a crash or a failure, never after its output was committed. `input` is what is stored and, by its digest,
-    decides with `code_version` whether a stored output may be used. `timeout` is in seconds.
+    decides with `code_version` whether a stored output may be used.
+
+    An attempt that takes longer than `timeout` seconds in all, or is silent for `heartbeat_timeout` seconds, has
+    failed: a coroutine is cancelled, a thread given up and interrupted when it next runs Python code.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Activity(Generic[Output]):
     code_version: str
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeout: float | None = None
+    heartbeat_timeout: float | None = None
 
     def input_json(self) -> Json:
         """The input as it is stored."""
@@ -78,11 +83,17 @@ class ActivityRunner:
         """Run, or recall, the activities of one type; their outputs in the order of the activities."""
         with self._database.transaction() as tables:
             latest = tables.activities.load_latest(self._claim.execution.id, activity_type)
-        recorded = {a.name: latest[a.name].output for a in activities if _is_reusable(a, latest.get(a.name))}
+        recorded = {a.name: latest[a.name].output for a in activities if self._is_reusable(a, latest.get(a.name))}
         if self._writer is not None:
-            self._writer.commit(
-                BeginStage(activity_type=activity_type, total=len(activities), done=len(recorded))
-            ).result()
+            names = {activity.name for activity in activities}
+            stale = [row for row in latest.values() if row.activity_name not in names]
+            begin = BeginStage(
+                activity_type=activity_type,
+                total=len(activities),
+                done=len(recorded),
+                retired=tuple(_retired(row) for row in stale if row.status is ActivityStatus.COMPLETED),
+            )
+            self._writer.commit(begin).result()
         missing = [activity for activity in activities if activity.name not in recorded]
         outputs = {
             a.name: TypeAdapter(a.output_type).validate_python(recorded[a.name])
@@ -95,6 +106,13 @@ class ActivityRunner:
             stage = _Stage(self._writer, self._claim, activity_type, latest, concurrency)
             outputs |= asyncio.run(stage.run(missing))
         return [cast(Output, outputs[activity.name]) for activity in activities]
+
+    def _is_reusable(self, activity: Activity[Any], row: ActivityRow | None) -> bool:
+        """Whether the recorded output counts; that of a completed execution does under any code."""
+        if row is None or row.status is not ActivityStatus.COMPLETED:
+            return False
+        is_same = row.input_digest == activity.input_digest() and row.code_version == activity.code_version
+        return is_same or self._writer is None
 
     def complete(self, output: Json) -> None:
         """Commit the execution's output; nothing happens if it was completed before."""
@@ -177,8 +195,7 @@ class _Stage:
         attempt = self._new_attempt(activity, row.attempt_number + 1)
         if row.status is not ActivityStatus.COMPLETED:
             return StartAttempt(attempt=attempt)
-        why = f"its input or code is not that of version {activity.code_version}"
-        return StartAttempt(attempt=attempt, retired=(row.id, ErrorInfo(type="CheckpointRetired", message=why)))
+        return StartAttempt(attempt=attempt, retired=_retired(row))
 
     def _new_attempt(
         self, activity: Activity[Any], number: int, attempt_id: WorkflowActivityId | None = None
@@ -197,17 +214,32 @@ class _Stage:
         )
 
     async def _execute(self, activity: Activity[Any]) -> Any:
-        async with asyncio.timeout(activity.timeout):
-            if inspect.iscoroutinefunction(activity.call):
-                return await activity.call()
-            return await asyncio.wrap_future(self.threads.submit(activity.call))
+        silence = activity.heartbeat_timeout
+        async with asyncio.timeout(activity.timeout) as whole, asyncio.timeout(silence) as pulse:
+            try:
+                with beating(pulse, silence):
+                    return await self._call(activity)
+            except asyncio.CancelledError:
+                if whole.expired():
+                    raise TimeoutError(f"no result within {activity.timeout:g} s") from None
+                if pulse.expired():
+                    raise TimeoutError(f"no heartbeat within {silence:g} s") from None
+                raise
+
+    async def _call(self, activity: Activity[Any]) -> Any:
+        if inspect.iscoroutinefunction(activity.call):
+            return await activity.call()
+        future = self.threads.submit(cast("Callable[[], Any]", activity.call))
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            self.threads.abandon(future)
+            raise
 
     async def _record_failure(
         self, activity: Activity[Any], attempt: NewAttempt, error: Exception, last_attempt: int
     ) -> NewAttempt:
         """Close the attempt and wait for the time of the next one, or raise if there is none."""
-        if isinstance(error, TimeoutError) and activity.timeout is not None and not str(error):
-            error = TimeoutError(f"no result within {activity.timeout:g} s")
         info = error_info(error, activity_name=activity.name, attempt=attempt.attempt_number)
         if isinstance(error, _NEVER_RETRIED) or attempt.attempt_number >= last_attempt:
             await self._commit(FailAttempt(attempt=attempt, error=info))
@@ -233,7 +265,7 @@ def retry_delay(policy: RetryPolicy, attempts_made: int, error: BaseException) -
 def storable_json(activity: Activity[Output], output: Output) -> str:
     """The output as JSON text that jsonb can hold; raises `PermanentActivityError` if it has none."""
     try:
-        text = TypeAdapter(activity.output_type).dump_json(output).decode()
+        text = TypeAdapter(activity.output_type).dump_json(output, warnings="error").decode()
     except (ValueError, TypeError) as error:
         raise PermanentActivityError(f"the output of {activity.name} cannot be stored: {error}") from error
     if "\\u0000" in text.replace("\\\\", ""):
@@ -241,13 +273,9 @@ def storable_json(activity: Activity[Output], output: Output) -> str:
     return text
 
 
-def _is_reusable(activity: Activity[Any], row: ActivityRow | None) -> bool:
-    return (
-        row is not None
-        and row.status is ActivityStatus.COMPLETED
-        and row.input_digest == activity.input_digest()
-        and row.code_version == activity.code_version
-    )
+def _retired(row: ActivityRow) -> tuple[WorkflowActivityId, ErrorInfo]:
+    message = f"recorded by code {row.code_version} from another input or by other code than is running now"
+    return row.id, ErrorInfo(type="CheckpointRetired", message=message)
 
 
 def _cancel_all(tasks: Sequence["asyncio.Task[None]"]) -> None:

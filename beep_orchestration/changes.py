@@ -11,11 +11,15 @@ from beep_orchestration.projections import progress_payload
 
 @dataclass(frozen=True, kw_only=True)
 class BeginStage:
-    """The activities of a type are known: how many there are, and how many earlier runs completed."""
+    """The activities of a type are known: how many there are, and how many earlier runs completed.
+
+    `retired` are checkpoints of activities that the present code does not have.
+    """
 
     activity_type: str
     total: int
     done: int
+    retired: tuple[tuple[WorkflowActivityId, ErrorInfo], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

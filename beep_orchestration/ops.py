@@ -34,7 +34,7 @@ from beep_orchestration.extraction.model import (
     Relation,
     text_digest,
 )
-from beep_orchestration.previews import graph_metadata, preview
+from beep_orchestration.previews import execution_link, graph_metadata, preview
 from beep_orchestration.resources import ExecutionSession, WorkflowResource
 from beep_orchestration.service import WorkflowService
 from beep_orchestration.workflow_types import ASSEMBLE, CHUNK, ENTITIES, MENTIONS, RELATIONS, ActivityType
@@ -132,11 +132,11 @@ def stage_op(stage: ActivityType, description: str) -> Callable[[Callable[..., A
 def chunk_text_op(context: dg.OpExecutionContext, config: DocumentConfig, workflow: WorkflowResource) -> Any:
     with workflow.claimed(_given_input(config)) as session:
         document: ExtractionInput = session.input
-        activity = Activity(
-            name=CHUNK.name,
+        activity = _activity(
+            CHUNK,
+            CHUNK.name,
             input=WholeText(text_digest=text_digest(document.text), options=document.options),
             call=partial(chunk_text, document.text, document.options),
-            output_type=CHUNK.output_type,
             code_version="chunk-1",
         )
         return _run(context, session, CHUNK, [activity])
@@ -149,11 +149,11 @@ def extract_mentions_op(context: dg.OpExecutionContext, workflow: WorkflowResour
         extractor, ontology = local_extractors().mentions, load_ontology(document.ontology)
         digest, ontology_digest = text_digest(document.text), _ontology_digest(document)
         activities = [
-            Activity(
-                name=f"{MENTIONS.name}-{chunk.index}",
+            _activity(
+                MENTIONS,
+                f"{MENTIONS.name}-{chunk.index}",
                 input=ChunkOfText(text_digest=digest, chunk=chunk, ontology_digest=ontology_digest),
                 call=partial(extractor.extract_mentions, document.text, chunk, ontology),
-                output_type=MENTIONS.output_type,
                 code_version=extractor.identity,
             )
             for chunk in _flat(chunks)
@@ -172,8 +172,9 @@ def classify_entities_op(context: dg.OpExecutionContext, workflow: WorkflowResou
         found: list[Mention] = _flat(mentions)
         groups: list[list[Candidate]] = batches(resolve(found), document.options.batch_size) or [[]]
         activities = [
-            Activity(
-                name=f"{ENTITIES.name}-{number}",
+            _activity(
+                ENTITIES,
+                f"{ENTITIES.name}-{number}",
                 input=CandidateBatch(
                     text_digest=digest,
                     candidates=len(candidates),
@@ -181,7 +182,6 @@ def classify_entities_op(context: dg.OpExecutionContext, workflow: WorkflowResou
                     ontology_digest=ontology_digest,
                 ),
                 call=partial(classifier.classify_entities, document.text, candidates, ontology),
-                output_type=ENTITIES.output_type,
                 code_version=classifier.identity,
             )
             for number, candidates in enumerate(groups)
@@ -204,8 +204,9 @@ def extract_relations_op(
         digest, ontology_digest = text_digest(document.text), _ontology_digest(document)
         all_chunks: list[Chunk] = _flat(chunks)
         activities = [
-            Activity(
-                name=f"{RELATIONS.name}-{chunk.index}",
+            _activity(
+                RELATIONS,
+                f"{RELATIONS.name}-{chunk.index}",
                 input=ChunkOfEntities(
                     text_digest=digest,
                     chunk=chunk,
@@ -214,7 +215,6 @@ def extract_relations_op(
                     ontology_digest=ontology_digest,
                 ),
                 call=partial(extractor.extract_relations, document.text, chunk, present, ontology),
-                output_type=RELATIONS.output_type,
                 code_version=extractor.identity,
             )
             for chunk, present in zip(all_chunks, entities_by_chunk(_flat(entities), all_chunks), strict=True)
@@ -234,8 +234,9 @@ def assemble_graph_op(
         document: ExtractionInput = session.input
         all_entities: list[Entity] = _flat(entities)
         all_relations: list[Relation] = _flat(relations)
-        activity = Activity(
-            name=ASSEMBLE.name,
+        activity = _activity(
+            ASSEMBLE,
+            ASSEMBLE.name,
             input=GraphParts(
                 text_digest=text_digest(document.text),
                 entities_digest=_digest(all_entities),
@@ -243,7 +244,6 @@ def assemble_graph_op(
                 options=document.options,
             ),
             call=partial(assemble, document, _flat(chunks), all_entities, all_relations),
-            output_type=ASSEMBLE.output_type,
             code_version="assemble-1",
         )
         graphs: list[Graph] = _run(context, session, ASSEMBLE, [activity])
@@ -252,12 +252,34 @@ def assemble_graph_op(
         return graphs
 
 
+def _activity(
+    stage: ActivityType,
+    name: str,
+    *,
+    input: BaseModel,  # noqa: A002 - as `Activity` names it
+    call: Callable[[], Any],
+    code_version: str,
+) -> Activity[Any]:
+    return Activity(
+        name=name,
+        input=input,
+        call=call,
+        output_type=stage.output_type,
+        code_version=code_version,
+        retry=stage.retry,
+        timeout=stage.timeout,
+        heartbeat_timeout=stage.heartbeat_timeout,
+    )
+
+
 def _run(
     context: dg.OpExecutionContext, session: ExecutionSession, stage: ActivityType, activities: Sequence[Activity[Any]]
 ) -> list[Any]:
     document: ExtractionInput = session.input
     outputs = session.run(stage.name, activities, concurrency=document.options.concurrency)
-    context.add_output_metadata({"execution": session.execution_id, "activities": len(outputs), **preview(outputs)})
+    context.add_output_metadata(
+        {"execution": execution_link(session.execution_id), "activities": len(outputs), **preview(outputs)}
+    )
     return outputs
 
 

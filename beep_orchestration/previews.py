@@ -2,12 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import dagster as dg
 
+from beep_orchestration.dagster_client import EXECUTION_TAG
 from beep_orchestration.extraction.model import Chunk, Entity, Graph, Mention, Relation
+from beep_orchestration.settings import load_settings
 
 _ROWS = 20
+
+
+def execution_link(execution_id: str) -> dg.MetadataValue:
+    """A link to all runs of the execution in the Dagster UI that the settings name."""
+    settings = load_settings()
+    query = quote(f"tag:{EXECUTION_TAG}={execution_id}")
+    return dg.MetadataValue.url(f"http://{settings.host}:{settings.port}/runs?q[0]={query}")
 
 
 def preview(parts: Sequence[Any]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The workflow resource: the claimed execution that a run's ops work for."""
 
+import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -41,9 +43,10 @@ from beep_orchestration.workflow_types import WorkflowType, get_workflow_type
 
 Output = TypeVar("Output")
 
+logger = logging.getLogger(__name__)
+
 _NOTHING_TO_RECORD = (
     ExecutionCancelledError,
-    ClaimLostError,
     WorkflowStateError,
     WorkflowNotFoundError,
     InvalidInputError,
@@ -116,6 +119,9 @@ class WorkflowResource(dg.ConfigurableResource[Any]):
         """
         try:
             yield self.session(config)
+        except ClaimLostError as error:
+            self._leave_run_to_its_new_worker()
+            raise dg.Failure(str(error), allow_retries=False) from error
         except _NOTHING_TO_RECORD as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         except ActivityFailedError as error:
@@ -150,6 +156,17 @@ class WorkflowResource(dg.ConfigurableResource[Any]):
         session = ExecutionSession(database, claim, runner, workflow_type)
         self._stack.callback(session.close)
         return session
+
+    def _leave_run_to_its_new_worker(self) -> None:
+        """End this process at once if another worker carries the same run: its events are that worker's to write."""
+        session = self._session
+        if session is None or session.claim.epoch is None:
+            return
+        with session.database.transaction() as tables:
+            run = tables.runs.find(session.claim.dagster_run_id)
+        if run is not None and run.epoch is not None and run.epoch > session.claim.epoch:
+            logger.error("run %s has a new worker; this one ends without a word to Dagster", run.dagster_run_id)
+            os._exit(os.EX_TEMPFAIL)
 
     def _fail(self, error: Exception) -> None:
         if self._session is None:

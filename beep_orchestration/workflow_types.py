@@ -9,16 +9,23 @@ from pydantic import BaseModel
 from beep_orchestration.errors import UnknownWorkflowTypeError
 from beep_orchestration.extraction import parse_extraction_input
 from beep_orchestration.extraction.model import Chunk, Entity, Graph, Mention, Relation
+from beep_orchestration.models import RetryPolicy
 from beep_orchestration.settings import load_settings
 
 
 @dataclass(frozen=True)
 class ActivityType:
-    """A stage of a workflow: one op, whose activities each yield an `output_type`."""
+    """A stage of a workflow: one op, whose activities each yield an `output_type`.
+
+    `timeout` and `heartbeat_timeout` are seconds, for one attempt; see `Activity`.
+    """
 
     name: str
     op_name: str
     output_type: Any
+    retry: RetryPolicy = RetryPolicy()  # noqa: RUF009 - immutable
+    timeout: float | None = 3_600.0
+    heartbeat_timeout: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,9 @@ def test_transition_tables_say_something_about_each_status() -> None:
 
 def test_transition_tables_are_those_of_the_design() -> None:
     """Written out once more, so that a change of the rules is made in two places knowingly."""
-    executions = {(source.value, target.value) for source, targets in EXECUTION_TRANSITIONS.items() for target in targets}
+    executions = {
+        (source.value, target.value) for source, targets in EXECUTION_TRANSITIONS.items() for target in targets
+    }
     assert executions == {
         ("running", "completed"),
         ("running", "failed"),
@@ -39,7 +41,9 @@ def test_transition_tables_are_those_of_the_design() -> None:
         ("failed", "running"),
         ("cancelled", "running"),
     }
-    activities = {(source.value, target.value) for source, targets in ACTIVITY_TRANSITIONS.items() for target in targets}
+    activities = {
+        (source.value, target.value) for source, targets in ACTIVITY_TRANSITIONS.items() for target in targets
+    }
     assert activities == {
         ("pending", "running"),
         ("running", "completed"),

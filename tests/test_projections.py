@@ -61,7 +61,9 @@ def test_a_quoted_secret_is_not_stored_whatever_is_in_it(secret: str) -> None:
     _is_gone(json.dumps({"password": secret, "retry": True}))
 
 
-@given(st.sampled_from(["Authorization: Bearer ", "authorization=Basic ", "Bearer ", "'Authorization': 'Bearer "]), secrets)
+@given(
+    st.sampled_from(["Authorization: Bearer ", "authorization=Basic ", "Bearer ", "'Authorization': 'Bearer "]), secrets
+)
 def test_an_authorization_header_is_not_stored(header: str, secret: str) -> None:
     token = "".join(letter for letter in secret if letter in string.ascii_letters + string.digits + "-._~+/=")
     _is_gone(f"401 for {header}{token}' from the model")

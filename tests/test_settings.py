@@ -101,7 +101,7 @@ def test_the_driver_is_chosen_whatever_the_url_says(scheme: str) -> None:
     assert url == "postgresql+psycopg://beep:p%40ss@host:5433/database?sslmode=require"
 
 
-@pytest.mark.parametrize("folder", ["/tmp/plain", "/tmp/with space", "/tmp/with?and&and=", "/tmp/ünicode", "/tmp/50%40"])
+@pytest.mark.parametrize("folder", ["plain", "with space", "with?and&and=", "ünicode", "50%40"])
 def test_a_socket_folder_of_any_name_survives_the_url(folder: str) -> None:
-    url = make_url(socket_url(Path(folder), "some_database"))
-    assert (url.query["host"], url.database, url.username) == (folder, "some_database", "postgres")
+    url = make_url(socket_url(Path("/data") / folder, "some_database"))
+    assert (url.query["host"], url.database, url.username) == (f"/data/{folder}", "some_database", "postgres")

@@ -99,7 +99,9 @@ def test_every_column_of_the_specification_is_in_the_table_above() -> None:
     if not SPECIFICATION.exists():
         pytest.skip("the specification does not lie beside this checkout")
     source = "".join(path.read_text() for path in sorted(SPECIFICATION.iterdir()))
-    found = re.findall(r'^  \w+: pg\.(text|integer|jsonb|timestamp)\("(\w+)"([^\n]*)(\n    \.[^\n]*)*', source, re.MULTILINE)
+    found = re.findall(
+        r'^  \w+: pg\.(text|integer|jsonb|timestamp)\("(\w+)"([^\n]*)(\n    \.[^\n]*)*', source, re.MULTILINE
+    )
     types = {"timestamp": "timestamptz"}
     read = [
         (name, types.get(kind, kind), ".notNull()" not in rest, (re.findall(r"default\((\w+)\)", rest) or [None])[0])
@@ -251,7 +253,9 @@ def test_rows_belong_to_an_execution_that_exists(tables: WorkflowPersistence, ta
     execution = claimed(tables)
     with_attempt(tables, execution)
     with_signal(tables, execution.id)
-    statement = f"UPDATE knowledge_workflow_{table} SET workflow_execution_id = :missing WHERE workflow_execution_id = :id"
+    statement = (
+        f"UPDATE knowledge_workflow_{table} SET workflow_execution_id = :missing WHERE workflow_execution_id = :id"
+    )
     constraint = f"fk_knowledge_workflow_{table}_workflow_execution_id"
     _refused(tables, constraint, statement, id=execution.id, missing=WorkflowExecutionId.new())
 

@@ -8,7 +8,6 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +29,30 @@ TIMESTAMP_GRAIN_NS = 20_000_000
 """File systems stamp with the kernel's coarse clock, which lags behind by up to a tick."""
 
 
+class ReadFiles:
+    """The files that this process opens for reading, until it has recorded enough."""
+
+    def __init__(self) -> None:
+        self._paths: set[str] = set()
+        self._is_recording = True
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
+        if self._is_recording and event == "open":
+            path, _, flags = arguments
+            is_read = isinstance(flags, int) and flags & os.O_ACCMODE == os.O_RDONLY
+            if is_read and isinstance(path, str | os.PathLike):
+                self._paths.add(os.fspath(path))
+
+    def stop(self) -> set[Path]:
+        """What was read; an audit hook stays in place, but hears no more."""
+        self._is_recording = False
+        return {Path(path).absolute() for path in self._paths}
+
+
 @dataclass(frozen=True)
 class Sources:
-    """The files that the loaded code comes from, as they were when it was loaded."""
+    """The files that the loaded code comes from or has read, as they were when it was loaded."""
 
     stamps: dict[Path, int | None]
     loading_since_ns: int
@@ -60,13 +80,15 @@ def load(settings: ForkServerSettings) -> Loaded:
     Leaves the process ready to be forked; raises `ConfigurationError` if it is not, and whatever the code raises.
     """
     loading_since_ns = time.time_ns() - TIMESTAMP_GRAIN_NS
+    read_files = ReadFiles()
     os.environ.update(get_env_var_dict(str(Path.cwd())))  # as Dagster's code servers do before they load the code
     instance = _open_instance(deserialize_value(settings.instance_ref, InstanceRef))
     _rehearse()
     _resolve_jobs(deserialize_value(settings.repository_origin, RepositoryPythonOrigin))
     for hook in settings.preload:
         _run_hook(hook)
-    sources = Sources({path: _stamp(path) for path in _files_of_the_project()}, loading_since_ns)
+    files = _files_of_the_project(read_files.stop())
+    sources = Sources({path: _stamp(path) for path in files}, loading_since_ns)
     gc.collect()
     _refuse_threads()
     gc.freeze()  # what is loaded by now stays: no collection in a worker touches, and so copies, its pages
@@ -125,16 +147,14 @@ def _run_hook(hook: str) -> None:
     function()
 
 
-def _files_of_the_project() -> Iterator[Path]:
-    """Source files outside the Python environment, `.env`, and the environment's folders of packages."""
-    packages = _package_folders()
-    yield Path.cwd() / ".env"
-    yield from packages  # installing or removing a package stamps them
-    library = (*packages, Path(sysconfig.get_path("stdlib")))
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if file and not any(Path(file).is_relative_to(folder) for folder in library):
-            yield Path(file)
+def _files_of_the_project(read_files: set[Path]) -> set[Path]:
+    """What may change: sources and files read from outside the Python environment, and that environment's packages."""
+    packages = _package_folders()  # installing or removing a package stamps them
+    unwatched = (*packages, Path(sysconfig.get_path("stdlib")), Path("/proc"), Path("/sys"))
+    modules = {Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
+    files = {path for path in modules | read_files if path.suffix != ".pyc" and path.is_file()}
+    files = {path for path in files if not any(path.is_relative_to(folder) for folder in unwatched)}
+    return {Path.cwd() / ".env", *packages, *files}
 
 
 def _package_folders() -> tuple[Path, ...]:

@@ -86,16 +86,17 @@ class WorkerFiles:
         return self._outputs / f"{run_id}.log"
 
     def record_exit(self, identity: WorkerIdentity, worker_exit: WorkerExit) -> None:
-        """Keep how the worker ended; the output of one that ended well is dropped, Dagster has its events."""
+        """Keep how the worker ended; of one that ended well nothing is kept, Dagster has its events."""
+        if worker_exit.status == 0:
+            self.output_path(worker_exit.run_id).unlink(missing_ok=True)
+            return
         path = self._exit_path(identity)
         unfinished = path.with_suffix(".unfinished")
         unfinished.write_text(worker_exit.model_dump_json())
         unfinished.rename(path)  # a reader sees all of it or nothing
-        if worker_exit.status == 0:
-            self.output_path(worker_exit.run_id).unlink(missing_ok=True)
 
     def find_exit(self, identity: WorkerIdentity) -> WorkerExit | None:
-        """How the worker ended; None while it runs, or if nobody was there to see it end."""
+        """How the worker ended badly; None while it runs, or if nobody was there to see it end."""
         try:
             return WorkerExit.model_validate_json(self._exit_path(identity).read_bytes())
         except FileNotFoundError:

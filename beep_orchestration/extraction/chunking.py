@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import takewhile
 
-from beep_orchestration.extraction.graphemes import cut_before
+from beep_orchestration.extraction.graphemes import cut_before, splits_cluster
 from beep_orchestration.extraction.markup import hidden_stretches
 from beep_orchestration.extraction.model import Chunk, ExtractionOptions, Span
 
@@ -41,7 +41,7 @@ def _spans(text: str, size: int, overlap: int) -> list[tuple[int, int]]:
     while start < len(text):
         end = _end_of_chunk(text, start, size, overlap)
         spans.append((start, end))
-        start = end if end == len(text) else _start_of_next(text, end, overlap)
+        start = end if end == len(text) else _start_of_next(text, start, end, overlap)
     return spans
 
 
@@ -52,26 +52,20 @@ def _end_of_chunk(text: str, start: int, size: int, overlap: int) -> int:
     # At least half of what follows the overlap is kept, so that every chunk moves on by a quarter of its size.
     earliest = start + overlap + (size - overlap) // 2
     for pattern in _ENDS:
-        last = _last_end(pattern, text, earliest, limit)
-        if last is not None:
-            return last
-    return cut_before(text, limit)
+        ends = (found.end() for found in pattern.finditer(text, earliest, limit))
+        whole = [end for end in ends if not splits_cluster(text, end, start)]
+        if whole:
+            return whole[-1]
+    return cut_before(text, limit, start)
 
 
-def _last_end(pattern: re.Pattern[str], text: str, earliest: int, limit: int) -> int | None:
-    last = None
-    for found in pattern.finditer(text, earliest, limit):
-        last = found.end()
-    return last if last is None or last < limit else cut_before(text, limit)
-
-
-def _start_of_next(text: str, end: int, overlap: int) -> int:
+def _start_of_next(text: str, start: int, end: int, overlap: int) -> int:
     """The overlap begins with a whole sentence, or else with a whole word."""
     earliest = end - overlap
     for pattern in (_PARAGRAPH_END, _SENTENCE_END, _WORD_END):
-        found = pattern.search(text, earliest, end)
-        if found is not None and found.end() < end:
-            return found.end()
+        for found in pattern.finditer(text, earliest, end):
+            if found.end() < end and not splits_cluster(text, found.end(), start):
+                return found.end()
     return end
 
 

@@ -3,7 +3,6 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 
 from beep_orchestration.extraction.markup import hidden_stretches
 from beep_orchestration.extraction.prose import plain
@@ -17,6 +16,7 @@ _DAY_MONTH_YEAR = re.compile(
 _MONTH_DAY_YEAR = re.compile(rf"(?P<month>{_MONTH})\.? (?P<day>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<year>\d{{3,4}})")
 _MONTH_YEAR = re.compile(rf"(?P<month>{_MONTH})\.?,? (?:of )?(?P<year>\d{{3,4}})")
 _YEAR = re.compile(r"(?:the year )?(?P<year>\d{3,4})")
+_PLAIN = re.compile(r"\w+(?:[ .,'’-]\w+)*", re.ASCII)
 _COMPANY_SUFFIX = re.compile(
     r",? (?:inc|incorporated|corp|corporation|co|company|ltd|limited|llc|plc|gmbh|ag|sa|s\.a)\.?$"
 )
@@ -29,7 +29,8 @@ _QUOTES = " \t'\"“”‘’«»`.,;:-–—()[]"
 
 def clean_name(text: str) -> str:
     """The name as a person would write it: no markup, no line break, composed accents."""
-    return unicodedata.normalize("NFC", _without_markup(text)).strip()
+    prose = text if _PLAIN.fullmatch(text) else plain(text, hidden_stretches(text))
+    return unicodedata.normalize("NFC", prose).strip()
 
 
 def comparison_key(name: str) -> str:
@@ -87,11 +88,6 @@ def _date_parts(groups: dict[str, str]) -> Iterator[str]:
         yield f"{[month[:3] for month in _MONTHS].index(groups['month'][:3]) + 1:02d}"
     if "day" in groups:
         yield groups["day"].zfill(2)
-
-
-@lru_cache(maxsize=4096)
-def _without_markup(text: str) -> str:
-    return plain(text, hidden_stretches(text))
 
 
 def _slug(name: str) -> str:

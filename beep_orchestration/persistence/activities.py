@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Text, bindparam, cast, func, or_, select, update
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 
 from beep_orchestration.ids import OrganizationId, WorkflowActivityId, WorkflowExecutionId
 from beep_orchestration.models import ActivityStatus, ErrorInfo, Json, activity_sources_of
@@ -96,8 +96,8 @@ class Activities:
         """The newest attempt of each activity of a type, or its completed one, by activity name."""
         statement = (
             select(*_COLUMNS)
+            .ext(distinct_on(activity.c.activity_name))
             .where(activity.c.workflow_execution_id == execution_id, activity.c.activity_type == activity_type)
-            .distinct(activity.c.activity_name)
             .order_by(
                 activity.c.activity_name,
                 (activity.c.status == ActivityStatus.COMPLETED).desc(),

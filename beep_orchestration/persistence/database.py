@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, create_engine
+import psycopg
+from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import ProgrammingError
 
 from beep_orchestration.errors import SchemaVersionError
@@ -41,6 +42,7 @@ class Database:
             pool_timeout=30,
             connect_args={"application_name": "beep_orchestration", "connect_timeout": 10},
         )
+        event.listen(self.engine, "connect", _use_utc)
 
     @property
     def safe_url(self) -> str:
@@ -65,3 +67,10 @@ class Database:
     def close(self) -> None:
         """Close the pool's idle connections."""
         self.engine.dispose()
+
+
+def _use_utc(connection: psycopg.Connection, _: object) -> None:
+    """Times are read in UTC whatever the server's zone: two local times of a zone are compared by the hands of its clock."""
+    connection.autocommit = True
+    connection.execute("SET TIME ZONE 'UTC'")
+    connection.autocommit = False

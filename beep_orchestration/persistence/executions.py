@@ -136,14 +136,16 @@ class Executions:
             .where(
                 execution.c.status == ExecutionStatus.RUNNING,
                 execution.c.workflow_type.in_(workflow_types),
-                execution.c.launch_at <= CLOCK,
+                # clock_timestamp() is volatile, and so could not be looked up in the index
+                execution.c.launch_at <= func.statement_timestamp(),
                 ~_has_open_run(),
             )
             .order_by(execution.c.launch_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
+            .cte("launchable")  # evaluated once; a plan may evaluate a subquery for each row, and pass the limit
         )
-        statement = _launched(execution.c.id.in_(launchable), next_try_seconds).returning(*_COLUMNS)
+        statement = _launched(execution.c.id.in_(select(launchable.c.id)), next_try_seconds).returning(*_COLUMNS)
         return [_execution_row(row) for row in self._connection.execute(statement)]
 
     def take(self, execution_id: WorkflowExecutionId, *, next_try_seconds: float) -> bool:

@@ -29,9 +29,9 @@ def main(mark: str, folder: str, data_folder: str) -> None:
     end_marked(mark)
     shutil.rmtree(folder, ignore_errors=True)
     if POSTGRES_IS_OURS in words:
-        from beep_orchestration import embedded  # noqa: PLC0415 - not needed while waiting, which may be for weeks
+        from beep_orchestration.supervisor.postgres import stop_surely  # noqa: PLC0415 - waiting may take weeks
 
-        embedded.stop(Path(data_folder))
+        stop_surely(Path(data_folder))
 
 
 def end_marked(mark: str) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from beep_orchestration import embedded
 from beep_orchestration.errors import BeepError, ConfigurationError, DagsterUnavailableError
 from beep_orchestration.persistence import Database
 from beep_orchestration.persistence.schema import migrate
@@ -23,6 +22,7 @@ from beep_orchestration.supervisor import guard
 from beep_orchestration.supervisor.child import Child
 from beep_orchestration.supervisor.home import check_port, environment, executable, prepare_home, write_workspace
 from beep_orchestration.supervisor.ownership import Owner, Ownership
+from beep_orchestration.supervisor.postgres import EmbeddedPostgres
 from beep_orchestration.supervisor.readiness import find_readiness, reload_location
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,9 @@ _START_SECONDS = 120.0
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 4.0
 _GUARD_SECONDS = 60.0
+
+_POSTGRES_DELAY = 5.0
+_DEFINITIONS = "beep_orchestration.definitions"
 
 Report = Callable[[str], None]
 
@@ -41,9 +44,12 @@ class Services:
     `settings` are those that programs need to reach them: with the database's URL, embedded or not.
     """
 
-    def __init__(self, settings: Settings, children: list[Child], report: Report) -> None:
+    def __init__(
+        self, settings: Settings, children: list[Child], postgres: EmbeddedPostgres | None, report: Report
+    ) -> None:
         self.settings = settings
         self._children = children
+        self._postgres = postgres
         self._report = report
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="services", daemon=True)
@@ -96,6 +102,7 @@ class Services:
     def _watch(self) -> None:
         """Start again what ends, in its own time, until it ends too often."""
         while not self._stopping.wait(_POLL_SECONDS * 2):
+            self._keep_postgres()
             for child in self._children:
                 if (end := child.find_end()) is not None:
                     self._report_end(child, end)
@@ -104,6 +111,18 @@ class Services:
                     self._stopping.set()
                     return
                 child.start_if_due()
+
+    def _keep_postgres(self) -> None:
+        """Start the embedded PostgreSQL again if it died, or was stopped by a command that had started it before us."""
+        if self._postgres is None or self._postgres.is_running:
+            return
+        try:
+            self._postgres.ensure()
+        except BeepError as error:
+            self._report(f"the embedded PostgreSQL does not start: {error}")
+            self._stopping.wait(_POSTGRES_DELAY)
+        else:
+            self._report("the embedded PostgreSQL had ended and was started again")
 
     def _report_end(self, child: Child, end: str) -> None:
         self._report(end if child.is_given_up else f"{end}\nthe {child.name} is started again in {child.delay:g} s")
@@ -155,7 +174,7 @@ def running_services(settings: Settings, report: Report = logger.warning) -> Ite
 def _guarded(mark: str, folder: Path, data_folder: Path, ownership: Ownership) -> Iterator[Callable[[], None]]:
     """Run a guard around the block; what it yields tells the guard that the embedded PostgreSQL is ours to stop."""
     process = subprocess.Popen(
-        [sys.executable, "-m", guard.__name__, mark, str(folder), str(data_folder.absolute())],
+        [sys.executable, "-P", guard.__file__, mark, str(folder), str(data_folder.absolute())],
         stdin=subprocess.PIPE,
         start_new_session=True,
         pass_fds=[ownership.descriptor],

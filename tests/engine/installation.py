@@ -122,6 +122,16 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
+def descriptors(pid: int) -> list[str]:
+    """What a process has open."""
+    return [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
+
+
+def sockets(targets: list[str]) -> set[str]:
+    """The sockets among what a process has open."""
+    return {target for target in targets if target.startswith("socket:")}
+
+
 def _all_pids() -> list[int]:
     return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
 
@@ -167,8 +177,10 @@ def installation(
         target = PythonFileTarget(str(location_file), None, str(folder), None)
         context = stack.enter_context(WorkspaceProcessContext(instance, target))
         made = Installation(instance, context, location_file, folder)
-        yield made
-        _kill_all(made)
+        try:
+            yield made
+        finally:
+            _kill_all(made)
 
 
 def _kill_all(made: Installation) -> None:

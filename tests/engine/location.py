@@ -1,5 +1,6 @@
 """The code location of the launcher's tests: jobs that tell who runs them, hang, or die."""
 
+import atexit
 import json
 import os
 import signal
@@ -9,8 +10,18 @@ import threading
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 
 ANSWER = "before"
+
+
+def append_pid(path: Path) -> None:
+    """Tell which process has run this exit function."""
+    with path.open("a") as file:
+        file.write(f"{os.getpid()}\n")
+
+
+atexit.register(append_pid, Path(__file__).with_name("exit-functions-of-import"))
 
 
 class Files(dg.Config):
@@ -29,6 +40,7 @@ def write(config: Files, name: str, **content: object) -> None:
 
 @dg.op
 def describe_process(config: Files) -> None:
+    atexit.register(append_pid, Path(config.folder) / "exit-functions-of-run")
     descriptors = list(Path("/proc/self/fd").iterdir())
     write(
         config,
@@ -41,6 +53,7 @@ def describe_process(config: Files) -> None:
         python_threads=[thread.name for thread in threading.enumerate()],
         native_threads=len(list(Path("/proc/self/task").iterdir())),
         answer=ANSWER,
+        random=np.random.random(),  # noqa: NPY002 (the generator that all share)
     )
 
 

@@ -7,7 +7,8 @@ import pytest
 from dagster import DagsterEventType, DagsterRunStatus
 
 from beep_orchestration.engine.dagster_internals import DagsterLaunchFailedError
-from tests.engine.installation import Installation, installation, read
+from beep_orchestration.settings import load_settings
+from tests.engine.installation import Installation, descriptors, installation, read, sockets
 from tests.waiting import wait_until
 
 HOOK = "def load():\n    print('hook has run', flush=True)\n"
@@ -38,6 +39,17 @@ def test_changed_code_is_run_and_old_workers_keep_theirs(dagster: Installation) 
     assert dagster.launcher.terminate(old_run)
     dagster.wait_for_status(old_run, DagsterRunStatus.CANCELED)
     wait_until(lambda: dagster.server_pids() == [process["parent"]], description="the old server has ended")
+
+
+def test_data_that_was_read_with_the_code_is_as_on_disk(dagster: Installation) -> None:
+    data = dagster.folder / "answer.txt"
+    data.write_text("before")
+    edit(dagster, 'ANSWER = "before"', 'ANSWER = Path(__file__).with_name("answer.txt").read_text()')
+    _, files = dagster.launch("describe")
+    assert read(files / "process.json")["answer"] == "before"
+    data.write_text("after")
+    _, files = dagster.launch("describe")
+    assert read(files / "process.json")["answer"] == "after"
 
 
 def test_code_that_does_not_load_fails_the_run_and_heals_when_corrected(dagster: Installation) -> None:
@@ -92,6 +104,21 @@ def test_idle_server_ends_and_is_started_again(tmp_path: Path) -> None:
             run_id, _ = dagster.launch("describe")
             dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
             wait_until(lambda: not dagster.server_pids(), description="the idle server has ended")
+
+
+def test_server_keeps_no_connection_to_postgresql(
+    tmp_path: Path, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEEP_DATABASE_URL", empty_database_url)
+    load_settings.cache_clear()
+    storage = {"custom": {"module": "beep_orchestration.engine.storage", "class": "WorkflowStorage", "config": {}}}
+    with installation(tmp_path, storage=storage) as dagster:
+        run_id, _ = dagster.launch("describe")
+        dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
+        dagster.wait_for_death(run_id)
+        [server] = dagster.server_pids()
+        assert len(sockets(descriptors(server))) == 1  # the one that it listens on
+    load_settings.cache_clear()
 
 
 def test_home_with_a_path_longer_than_a_socket_address(tmp_path: Path) -> None:

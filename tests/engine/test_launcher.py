@@ -16,7 +16,7 @@ from beep_orchestration.engine.launcher import PreloadedRunLauncher
 from beep_orchestration.engine.launcher_process import end_process, find_start_time
 from beep_orchestration.engine.launcher_worker import WORKER_TAG
 from beep_orchestration.errors import ConfigurationError
-from tests.engine.installation import Installation, read
+from tests.engine.installation import Installation, descriptors, read, sockets
 from tests.waiting import wait_until
 
 
@@ -27,14 +27,6 @@ def kill_servers(dagster: Installation) -> list[int]:
         os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not dagster.server_pids(), description="fork servers are gone")
     return killed
-
-
-def descriptors(pid: int) -> list[str]:
-    return [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
-
-
-def sockets(targets: list[str]) -> set[str]:
-    return {target for target in targets if target.startswith("socket:")}
 
 
 def test_run_succeeds_in_a_worker_of_its_own(dagster: Installation) -> None:
@@ -68,6 +60,21 @@ def test_server_holds_no_connection_and_no_thread(dagster: Installation) -> None
     assert not [target for target in descriptors(server) if ".db" in target]
 
 
+def test_workers_draw_different_random_numbers(dagster: Installation) -> None:
+    folders = [dagster.launch("describe")[1] for _ in range(2)]
+    numbers = [read(folder / "process.json")["random"] for folder in folders]
+    assert numbers[0] != numbers[1]
+
+
+def test_worker_runs_its_own_exit_functions_and_none_of_its_parents(dagster: Installation) -> None:
+    run_id, files = dagster.launch("describe")
+    dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
+    dagster.wait_for_death(run_id)
+    assert (files / "exit-functions-of-run").read_text() == f"{dagster.worker(run_id).pid}\n"
+    of_import = dagster.folder / "exit-functions-of-import"
+    assert not of_import.exists() or str(dagster.worker(run_id).pid) not in of_import.read_text().split()
+
+
 def test_worker_killed_by_a_signal_fails_its_run_and_no_other(dagster: Installation) -> None:
     other, _ = dagster.launch("wait")
     servers = dagster.server_pids()
@@ -78,6 +85,15 @@ def test_worker_killed_by_a_signal_fails_its_run_and_no_other(dagster: Installat
     assert "Segmentation fault" in (dagster.launcher.get_run_worker_debug_info(dagster.run(run_id)) or "")
     assert dagster.server_pids() == servers
     assert dagster.worker(other).is_alive()
+
+
+def test_worker_that_ended_well_leaves_no_files(dagster: Installation) -> None:
+    run_id, _ = dagster.launch("describe")
+    dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
+    dagster.wait_for_death(run_id)
+    worker = dagster.worker(run_id)
+    left = [path.name for path in (Path(dagster.instance.root_directory) / "run_workers").rglob("*")]
+    assert not [name for name in left if run_id in name or f"-{worker.pid}-{worker.start_time}" in name]
 
 
 def test_mistake_in_a_step_is_reported_by_the_worker_alone(dagster: Installation) -> None:

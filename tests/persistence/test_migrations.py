@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -162,26 +163,23 @@ migrate(database.engine)
 """
 
 
+def _start_migrating_process(url: str) -> subprocess.Popen[str]:
+    command_line = [sys.executable, "-c", MIGRATE_WHEN_TOLD, url]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command_line, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=MIGRATIONS.parent)
+
+
 def test_processes_that_migrate_at_once_make_one_schema(empty_database: Database, empty_database_url: str) -> None:
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", MIGRATE_WHEN_TOLD, empty_database_url],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=MIGRATIONS.parent,
-        )
-        for _ in range(4)
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-    errors = [process.communicate(timeout=60)[1] for process in processes]
+    with ExitStack() as stack:
+        processes = [stack.enter_context(_start_migrating_process(empty_database_url)) for _ in range(4)]
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        errors = [process.communicate(timeout=60)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0, 0], errors
     _assert_one_schema(empty_database)
 
@@ -189,7 +187,9 @@ def test_processes_that_migrate_at_once_make_one_schema(empty_database: Database
 def _assert_one_schema(database: Database) -> None:
     check_schema(database.engine)
     with database.engine.connect() as connection:
-        assert connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalars().all() == [EXPECTED_REVISION]
+        assert connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalars().all() == [
+            EXPECTED_REVISION
+        ]
 
 
 def test_a_checkout_without_migrations_is_named(

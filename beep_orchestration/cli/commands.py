@@ -1,0 +1,54 @@
+"""The commands of `beep` in the order in which help lists them."""
+
+from typing import Annotated
+
+import typer
+
+from beep_orchestration.cli import executions, graphs, installation, starting
+from beep_orchestration.cli.invocation import Commands, Invocation, show_warnings
+
+app = typer.Typer(
+    cls=Commands,
+    name="beep",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
+
+
+@app.callback()
+def beep(
+    ctx: typer.Context,
+    organization: Annotated[
+        str | None,
+        typer.Option(help="The organization whose executions are meant; BEEP_ORGANIZATION otherwise.", show_default=False),
+    ] = None,
+    trace: Annotated[bool, typer.Option("--trace", help="Show the whole trace of an error.")] = False,
+) -> None:
+    """Turn documents into knowledge graphs, durably: what was done once is not done again.
+
+    [bold]beep demo[/] shows all of it. For work: [bold]beep up[/] in one terminal, then in another
+
+        beep start notes.txt --wait
+
+        beep list
+
+        beep graph ID --format html --output graph.html
+    """
+    show_warnings()
+    ctx.obj = Invocation(organization, trace)
+
+
+app.command()(installation.demo)
+app.command()(installation.up)
+app.command()(starting.start)
+app.command()(executions.status)
+app.command()(executions.watch)
+app.command()(executions.signal)
+app.command()(executions.cancel)
+app.command()(executions.resume)
+app.command("list")(executions.list_executions)
+app.command()(graphs.graph)
+app.command()(installation.migrate)
+app.command()(installation.doctor)

@@ -1,0 +1,173 @@
+"""Commands for executions that exist: ask, watch, signal, cancel, resume, list."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from beep_orchestration.cli.invocation import AsJson, ExecutionId, connected, console, print_error, print_json
+from beep_orchestration.errors import InvalidInputError, WorkflowStateError
+from beep_orchestration.models import ExecutionStatus, WorkflowStatus
+
+
+def status(ctx: typer.Context, execution_id: ExecutionId, as_json: AsJson = False) -> None:
+    """Say how an execution stands.
+
+    The exit code is 0 whatever the status is; a script reads it with
+
+        beep status ID --json | jq -r .status
+    """
+    with connected(ctx) as service:
+        found = service.get_status(execution_id)
+    _show(found, as_json=as_json)
+
+
+def watch(
+    ctx: typer.Context,
+    execution_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The executions.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Show progress until the executions have ended; exit code 1 unless all are completed.
+
+    Ctrl-C ends the watching only. With --json each change is a line: the fields of 'status'.
+    """
+    from beep_orchestration.progress import changes, follow  # noqa: PLC0415 - imports what only some commands need
+
+    with connected(ctx) as service:
+        ids = [service.get_status(execution_id).execution_id for execution_id in execution_ids]
+        if as_json:
+            ended = {}
+            for change in changes(service, ids):
+                print_json(change)
+                ended[change.execution_id] = change
+        else:
+            ended = follow(service, {execution_id: execution_id[-12:] for execution_id in ids}, console())
+    require_completed(ended.values())
+
+
+def signal(
+    ctx: typer.Context,
+    execution_id: ExecutionId,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the workflow waits for.", show_default=False)],
+    payload: Annotated[str, typer.Argument(metavar="PAYLOAD_JSON", help="A JSON object.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Send a signal to a running execution. It is stored before this returns, and never lost.
+
+        beep signal ID approve '{"by": "ada"}'
+    """
+    parsed = _parse_payload(payload)
+    with connected(ctx) as service:
+        signal_id = service.signal(execution_id, name, parsed)
+    if as_json:
+        print_json({"signal_id": signal_id})
+    else:
+        console().print(f"sent {signal_id}", soft_wrap=True)
+
+
+def cancel(ctx: typer.Context, execution_id: ExecutionId, as_json: AsJson = False) -> None:
+    """Cancel a running execution: after this returns, nothing of it is committed any more.
+
+    Exit code 1 if it had completed or failed before. What was completed is kept for 'beep resume'.
+    """
+    with connected(ctx) as service:
+        result = service.cancel(execution_id)
+    if as_json:
+        print_json(result)
+    elif result.status is ExecutionStatus.CANCELLED:
+        when = "cancelled" if result.cancelled_now else "was cancelled before"
+        console().print(f"{result.execution_id} {when}", soft_wrap=True)
+    if result.status is not ExecutionStatus.CANCELLED:
+        raise WorkflowStateError(result.execution_id, result.status, "it ended before it could be cancelled")
+
+
+def resume(ctx: typer.Context, execution_id: ExecutionId, as_json: AsJson = False) -> None:
+    """Let a failed or cancelled execution go on; completed activities are not run again."""
+    with connected(ctx) as service:
+        resumed = service.resume(execution_id)
+    _show(resumed, as_json=as_json)
+
+
+def list_executions(
+    ctx: typer.Context,
+    status: Annotated[
+        ExecutionStatus | None, typer.Option("--status", help="Only those in this status.", show_default=False)
+    ] = None,
+    workflow_type: Annotated[
+        str | None, typer.Option("--type", help="Only those of this workflow type.", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option(help="How many at most, up to 1000.")] = 50,
+    cursor: Annotated[
+        str | None, typer.Option(help="Go on where a page ended: the cursor that it printed.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List executions, newest first.
+
+        beep list --status failed --json | jq -r '.executions[].execution_id'
+    """
+    with connected(ctx) as service:
+        page = service.list(status=status, workflow_type=workflow_type, limit=limit, cursor=cursor)
+    if as_json:
+        print_json(page)
+        return
+    screen = console()
+    for found in page.executions:
+        screen.print(_row(found), soft_wrap=True, markup=False)
+    if not page.executions:
+        screen.print("no executions" if cursor is None else "no more executions")
+    if page.cursor is not None:
+        screen.print(f"more: beep list --cursor '{page.cursor}'", soft_wrap=True, style="dim")
+
+
+def require_completed(ended: Any) -> None:
+    """Say which executions did not complete, and leave with exit code 1 if there are any."""
+    others = [found for found in ended if found.status is not ExecutionStatus.COMPLETED]
+    for found in others:
+        reason = found.error.message if found.error else "go on with 'beep resume'"
+        print_error(WorkflowStateError(found.execution_id, found.status, reason))
+    if others:
+        raise typer.Exit(1)
+
+
+def _parse_payload(text: str) -> dict[str, Any]:
+    try:
+        payload = json.loads(text)
+    except ValueError as error:
+        raise InvalidInputError("payload", f"is not JSON ({error})", """send an object, such as '{"by": "ada"}'""") from error
+    if not isinstance(payload, dict):
+        raise InvalidInputError("payload", "is not a JSON object", """send an object, such as '{"by": "ada"}'""")
+    return payload
+
+
+def _show(found: WorkflowStatus, *, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    from rich.text import Text  # noqa: PLC0415
+
+    screen = console()
+    for label, value in _facts(found):
+        screen.print(Text.assemble((f"{label:<10} ", "dim"), value), soft_wrap=True)
+
+
+def _facts(found: WorkflowStatus) -> list[tuple[str, str]]:
+    facts = [("execution", str(found.execution_id)), ("status", str(found.status))]
+    if found.current_activity is not None:
+        facts.append(("activity", found.current_activity))
+    facts += [(kind, f"{stage.done}/{stage.total}") for kind, stage in found.activities.items()]
+    facts += [("attempts", str(found.attempts)), ("started", f"{found.started_at:%Y-%m-%d %H:%M:%S %Z}")]
+    if found.completed_at is not None:
+        facts.append(("ended", f"{found.completed_at:%Y-%m-%d %H:%M:%S %Z}"))
+    if found.error is not None:
+        facts.append(("error", f"{found.error.type}: {found.error.message}"))
+    facts.append(("run", found.dagster_url or "none yet; runs are launched while 'beep up' is running"))
+    return facts
+
+
+def _row(found: WorkflowStatus) -> str:
+    done = sum(stage.done for stage in found.activities.values())
+    return (
+        f"{found.execution_id}  {found.status:<9}  {found.started_at:%Y-%m-%d %H:%M:%S}  "
+        f"{found.workflow_type}  {done} done  {found.current_activity or ''}".rstrip()
+    )

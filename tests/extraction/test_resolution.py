@@ -1,0 +1,139 @@
+"""Mentions of one thing become one candidate, those of different things do not, in near-linear work."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beep_orchestration.extraction.model import Candidate, Mention
+from beep_orchestration.extraction.resolution import resolve
+from tests.extraction.test_chunking import calls
+
+
+def mentions(*names: str, gap: int = 10) -> list[Mention]:
+    """One mention for each 'LABEL name', in a row."""
+    made = []
+    position = 0
+    for name in names:
+        label, _, text = name.partition(" ")
+        made.append(Mention(start=position, end=position + len(text), text=text, label=label, confidence=0.8))
+        position += len(text) + gap
+    return made
+
+
+def grouped(found: list[Candidate]) -> dict[str, list[str]]:
+    return {candidate.key: [mention.text for mention in candidate.mentions] for candidate in found}
+
+
+def test_a_surname_belongs_to_the_one_person_who_has_it() -> None:
+    (found,) = resolve(mentions("PERSON Ada Lovelace", "PERSON Lovelace", "PERSON Ada", "PERSON Dr. Ada Lovelace"))
+    assert found.name == "Dr. Ada Lovelace" or found.name == "Ada Lovelace"
+    assert len(found.mentions) == 4
+
+
+def test_a_surname_that_two_share_is_not_guessed() -> None:
+    twice = ["PERSON Ada Lovelace", "PERSON William Lovelace"] * 2
+    assert set(grouped(resolve(mentions(*twice, "PERSON Lovelace")))) == {"ada-lovelace", "william-lovelace", "lovelace"}
+
+
+def test_a_surname_means_the_main_person_where_the_other_is_mentioned_once() -> None:
+    found = resolve(mentions("PERSON Tim Berners-Lee", "PERSON Conway Berners-Lee", "PERSON Berners-Lee"))
+    assert grouped(found)["tim-berners-lee"] == ["Tim Berners-Lee", "Berners-Lee"]
+
+
+def test_particles_belong_to_the_surname() -> None:
+    (found,) = resolve(mentions("PERSON John von Neumann", "PERSON Von Neumann", "PERSON Neumann"))
+    assert found.name == "John von Neumann"
+    assert found.aliases == ("Neumann", "Von Neumann")
+
+
+def test_an_acronym_is_its_long_form() -> None:
+    (found,) = resolve(mentions("ORG International Business Machines", "ORG IBM", "ORG IBM"))
+    assert (found.name, found.aliases) == ("International Business Machines", ("IBM",))
+
+
+def test_an_acronym_that_two_names_share_is_not_guessed() -> None:
+    found = resolve(mentions("ORG American Bar Association", "ORG Amateur Boxing Association", "ORG ABA"))
+    assert len(found) == 3
+
+
+def test_an_acronym_in_brackets_is_the_name_before_it() -> None:
+    (found,) = resolve(mentions("ORG Government Code and Cypher School", "ORG GC&CS", gap=2))
+    assert found.aliases == ("GC&CS",)
+
+
+def test_company_suffixes_and_articles_make_no_difference() -> None:
+    (found,) = resolve(mentions("ORG Acme", "ORG Acme Ltd", "ORG The Acme Corporation"))
+    assert found.key == "the-acme-corporation"
+
+
+def test_dates_are_one_however_written() -> None:
+    (found,) = resolve(mentions("DATE 10 December 1815", "DATE December 10, 1815"))
+    assert len(found.mentions) == 2
+
+
+def test_homonyms_of_different_kinds_stay_apart() -> None:
+    found = resolve(mentions("PERSON Washington", "GPE Washington", "PERSON Washington", "GPE Washington"))
+    assert {candidate.key: {m.label for m in candidate.mentions} for candidate in found} == {
+        "washington": {"PERSON"},
+        "washington-2": {"GPE"},
+    }
+
+
+def test_a_city_is_not_the_person_named_like_it() -> None:
+    found = resolve(mentions("PERSON George Washington", "PERSON Washington", "GPE Washington"))
+    assert grouped(found) == {"george-washington": ["George Washington", "Washington"], "washington": ["Washington"]}
+
+
+def test_a_rare_label_is_a_slip() -> None:
+    (found,) = resolve(mentions("ORG Xerox", "ORG Xerox", "ORG Xerox", "PERSON Xerox"))
+    assert len(found.mentions) == 4
+
+
+def test_accents_composed_or_not_are_one_name() -> None:
+    (found,) = resolve(mentions("PERSON Zoë Kravitz", "PERSON Zoe\u0308 Kravitz"))
+    assert found.name == "Zoë Kravitz"
+
+
+def test_a_mention_in_two_overlapping_chunks_is_one() -> None:
+    (found,) = resolve(mentions("PERSON Ada Lovelace") * 2)
+    assert len(found.mentions) == 1
+
+
+def test_of_overlapping_mentions_the_longest_stays() -> None:
+    long, short = (Mention(start=s, end=12, text="Ada Lovelace"[s:], label="PERSON", confidence=0.8) for s in (0, 4))
+    (found,) = resolve([short, long])
+    assert found.mentions == (long,)
+
+
+NAMES = st.sampled_from(
+    ["PERSON Ada Lovelace", "PERSON Lovelace", "ORG Lovelace", "GPE Lovelace", "ORG International Business Machines",
+     "ORG IBM", "PRODUCT IBM", "PERSON Ada", "NAME Ada", "DATE 1815", "CARDINAL 1815", "NORP British", "X Ada"]
+)  # fmt: skip
+
+
+@given(st.lists(NAMES, max_size=30), st.randoms(use_true_random=False))
+def test_order_and_repetition_change_nothing_and_no_mention_is_lost(names: list[str], chance: random.Random) -> None:
+    given_mentions = mentions(*names)
+    expected = resolve(given_mentions)
+    shuffled = [*given_mentions, *chance.sample(given_mentions, len(given_mentions) // 2)]
+    chance.shuffle(shuffled)
+    assert resolve(shuffled) == expected
+    assert sorted(m.start for c in expected for m in c.mentions) == [m.start for m in given_mentions]
+    assert len({candidate.key for candidate in expected}) == len(expected)
+
+
+@pytest.mark.parametrize("label", ["PERSON", "ORG", "GPE", "PRODUCT"])
+@pytest.mark.parametrize("pattern", ["Name{i} Surname{i}", "Same Surname{i}", "Name{i} Same", "Name {i}", "N{i}"])
+def test_resolving_distinct_names_is_near_linear_work(label: str, pattern: str) -> None:
+    def work(count: int) -> int:
+        many = mentions(*(f"{label} {pattern.format(i=i)}" for i in range(count)))
+        return calls(lambda: resolve(many))
+
+    assert work(4_000) < 2.3 * work(2_000)
+
+
+def test_twenty_thousand_distinct_names_stay_distinct() -> None:
+    found = resolve(mentions(*(f"PERSON First{i} Last{i}" for i in range(20_000))))
+    assert len(found) == 20_000

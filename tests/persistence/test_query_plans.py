@@ -1,0 +1,232 @@
+"""What is asked often is answered through an index, and touches few rows however many there are.
+
+The statements are those of persistence itself, caught on their way to the driver and explained with their values.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event, text
+
+from beep_orchestration.ids import WorkflowActivityId, WorkflowExecutionId, WorkflowRunId
+from beep_orchestration.models import ExecutionStatus
+from beep_orchestration.persistence import Database, WorkflowPersistence
+from tests.factories import ERROR, ORGANIZATION
+from tests.postgres import TEMPLATE, PostgresServer, opened
+
+EXECUTIONS = 6_000
+RUNNING = 40
+"""The newest ones; the others are completed. One in three is of `ORGANIZATION`."""
+
+RUNS_OF_ONE = 2
+ATTEMPTS_OF_ONE = 300
+SIGNALS_OF_ONE = 2_000
+"""Of the newest execution; a few others have attempts and signals too."""
+
+
+def _uuid(number: str) -> str:
+    return f"('00000000-0000-7000-8000-' || lpad(({number})::text, 12, '0'))"
+
+
+def _id_of(number: int) -> WorkflowExecutionId:
+    return WorkflowExecutionId(f"knowledge_workflow_execution__00000000-0000-7000-8000-{number:012}")
+
+
+ONE = _id_of(EXECUTIONS)
+LOAD = f"""
+INSERT INTO knowledge_workflow_execution (id, organization_id, workflow_type, workflow_version, status, input, output,
+    started_at, completed_at, updated_at, input_digest, idempotency_key, launch_at)
+SELECT 'knowledge_workflow_execution__' || {_uuid("n")},
+    CASE n % 3 WHEN 0 THEN '{ORGANIZATION}'
+        ELSE 'shared_organization__00000000-0000-7000-8000-00000000000' || (n % 3) END,
+    'extraction', 1, CASE WHEN is_running THEN 'running' ELSE 'completed' END, '{{}}',
+    CASE WHEN NOT is_running THEN '{{}}'::jsonb END, started_at, CASE WHEN NOT is_running THEN started_at END, started_at,
+    '', 'key-' || n, started_at
+FROM (SELECT n, n > {EXECUTIONS - RUNNING} AS is_running,
+    timestamptz '2026-01-01 00:00Z' + n * interval '1 minute' AS started_at
+    FROM generate_series(1, {EXECUTIONS}) AS n) AS numbers;
+
+INSERT INTO knowledge_workflow_run (id, workflow_execution_id, organization_id, dagster_run_id, epoch, lease_expires_at,
+    started_at, ended_at, outcome)
+SELECT 'knowledge_workflow_run__' || {_uuid("n * 10 + k")}, 'knowledge_workflow_execution__' || {_uuid("n")}, '{ORGANIZATION}',
+    'run-' || n || '-' || k, k, now(), now(), CASE WHEN is_over THEN now() END, CASE WHEN is_over THEN 'succeeded' END
+FROM (SELECT n, k, n <= {EXECUTIONS - RUNNING // 2} OR k = 1 AS is_over
+    FROM generate_series(1, {EXECUTIONS}) AS n, generate_series(1, {RUNS_OF_ONE}) AS k) AS numbers;
+
+INSERT INTO knowledge_workflow_activity (id, workflow_execution_id, organization_id, activity_name, activity_type, status,
+    input, output, started_at, completed_at, epoch, input_digest, code_version)
+SELECT 'knowledge_workflow_activity__' || {_uuid("n * 1000 + k")}, 'knowledge_workflow_execution__' || {_uuid("n")},
+    '{ORGANIZATION}', type || '-' || k, type, CASE WHEN k <= 290 THEN 'completed' ELSE 'running' END, '{{}}',
+    CASE WHEN k <= 290 THEN '{{}}'::jsonb END, now(), CASE WHEN k <= 290 THEN now() END, 1, '', '1'
+FROM (SELECT n, k, (ARRAY['mentions', 'entities', 'relations'])[1 + k % 3] AS type
+    FROM generate_series({EXECUTIONS - 60}, {EXECUTIONS}) AS n, generate_series(1, {ATTEMPTS_OF_ONE}) AS k) AS numbers;
+
+INSERT INTO knowledge_workflow_signal (id, workflow_execution_id, organization_id, signal_name, payload, created_at, sequence,
+    sender_key)
+SELECT 'knowledge_workflow_signal__' || {_uuid("n * 10000 + k")}, 'knowledge_workflow_execution__' || {_uuid("n")},
+    '{ORGANIZATION}', 'progress', '{{}}', now(), k, 'key-' || k
+FROM generate_series({EXECUTIONS - 9}, {EXECUTIONS}) AS n, generate_series(1, {SIGNALS_OF_ONE}) AS k;
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded_database(postgres: PostgresServer) -> Iterator[Database]:
+    """Some ten thousand rows of each table, with statistics."""
+    with postgres.new_database(TEMPLATE) as url, opened(url) as database:
+        with database.engine.begin() as connection:
+            connection.exec_driver_sql(LOAD.replace("%", "%%"))
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE"))
+        yield database
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one statement was executed: which indexes it used, and how many rows of tables it looked at."""
+
+    indexes: frozenset[str]
+    scanned_tables: frozenset[str]
+    rows_touched: float
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from _nodes(inner)
+
+
+def _rows_touched(node: dict[str, Any]) -> float:
+    if "Relation Name" not in node or node["Node Type"] == "ModifyTable":
+        return 0
+    discarded = ("Rows Removed by Filter", "Rows Removed by Index Recheck")
+    return (node["Actual Rows"] + sum(node.get(name, 0) for name in discarded)) * node["Actual Loops"]
+
+
+def _explain(connection: Connection, statement: str, parameters: Any) -> Plan:
+    explained = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"
+    (answer,) = connection.exec_driver_sql(explained, parameters).scalar_one()
+    nodes = list(_nodes(answer["Plan"]))
+    return Plan(
+        indexes=frozenset(node["Index Name"] for node in nodes if "Index Name" in node),
+        scanned_tables=frozenset(node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"),
+        rows_touched=sum(map(_rows_touched, nodes)),
+    )
+
+
+def _plans(database: Database, call: Callable[[WorkflowPersistence], object]) -> list[Plan]:
+    """The plans of all statements that a call sends; nothing of it is kept."""
+    with database.engine.connect() as connection, connection.begin() as transaction:
+        sent: list[tuple[str, Any]] = []
+
+        def catch(_c: object, _cursor: object, statement: str, parameters: Any, _context: object, many: bool) -> None:
+            sent.append((statement, parameters[0] if many else parameters))
+
+        event.listen(connection, "before_cursor_execute", catch)
+        savepoint = connection.begin_nested()
+        call(WorkflowPersistence(connection))
+        savepoint.rollback()
+        event.remove(connection, "before_cursor_execute", catch)
+        plans = [_explain(connection, *one) for one in sent if not one[0].startswith(("SAVEPOINT", "ROLLBACK"))]
+        transaction.rollback()
+    return plans
+
+
+@dataclass(frozen=True)
+class Question:
+    """A call, the index that answers it, and how many rows it may touch."""
+
+    name: str
+    call: Callable[[WorkflowPersistence], object]
+    index: str
+    most_rows: int
+
+
+def _page(tables: WorkflowPersistence) -> object:
+    last = tables.executions.load(_id_of(EXECUTIONS // 2))
+    return tables.executions.list_newest(ORGANIZATION, limit=20, before=(last.started_at, last.id))
+
+
+EXECUTION, ACTIVITY = "knowledge_workflow_execution", "knowledge_workflow_activity"
+SIGNAL, RUN = "knowledge_workflow_signal", "knowledge_workflow_run"
+ATTEMPT = WorkflowActivityId(f"knowledge_workflow_activity__00000000-0000-7000-8000-{EXECUTIONS * 1000 + 299:012}")
+PER_TYPE = ATTEMPTS_OF_ONE // 3
+
+QUESTIONS = [
+    Question("status by id", lambda t: t.executions.find(ONE, ORGANIZATION), f"pk_{EXECUTION}", 1),
+    Question("claim", lambda t: t.executions.claim(ONE), f"pk_{EXECUTION}", 1),
+    Question("first page", lambda t: t.executions.list_newest(ORGANIZATION, limit=20), f"ix_{EXECUTION}_newest", 20),
+    Question("later page", _page, f"ix_{EXECUTION}_newest", 21),
+    Question(
+        "page of the running",
+        lambda t: t.executions.list_newest(ORGANIZATION, limit=10, status=ExecutionStatus.RUNNING),
+        f"ix_{EXECUTION}_launch_at",
+        RUNNING,
+    ),
+    Question(
+        "running executions to launch",
+        lambda t: t.executions.take_launchable(limit=5, workflow_types=["extraction"], next_try_seconds=60),
+        f"ix_{EXECUTION}_launch_at",
+        3 * RUNNING,
+    ),
+    Question("runs of an execution", lambda t: t.runs.list_of(ONE), f"ix_{RUN}_execution", RUNS_OF_ONE),
+    Question("run by Dagster's id", lambda t: t.runs.find("run-77-1"), f"uq_{RUN}_dagster_run_id", 1),
+    Question("holder of a claim", lambda t: t.runs.find_holder(ONE, RUNS_OF_ONE), f"ix_{RUN}_execution", RUNS_OF_ONE),
+    Question("open runs", lambda t: t.runs.list_all_open(limit=10), f"ix_{RUN}_open", RUNNING // 2),
+    Question(
+        "open runs, next page",
+        lambda t: t.runs.list_all_open(
+            limit=10, after=WorkflowRunId(f"{RUN}__00000000-0000-7000-8000-{EXECUTIONS * 10 - 50:012}")
+        ),
+        f"ix_{RUN}_all_open",
+        RUNNING,
+    ),
+    Question(
+        "activities by type", lambda t: t.activities.load_latest(ONE, "mentions"), f"ix_{ACTIVITY}_type", PER_TYPE
+    ),
+    Question(
+        "outputs by type",
+        lambda t: t.activities.load_completed_outputs(ONE, "mentions"),
+        f"ix_{ACTIVITY}_type",
+        PER_TYPE,
+    ),
+    Question("attempt by id", lambda t: t.activities.find_status(ATTEMPT), f"pk_{ACTIVITY}", 1),
+    Question("attempt completed", lambda t: t.activities.complete([(ATTEMPT, "{}")]), f"pk_{ACTIVITY}", 1),
+    Question(
+        "completed activities",
+        lambda t: t.activities.count_completed(ONE),
+        f"uq_{ACTIVITY}_completed",
+        ATTEMPTS_OF_ONE,
+    ),
+    Question("attempts left open", lambda t: t.activities.fail_running(ONE, ERROR), f"ix_{ACTIVITY}_open", 10),
+    Question(
+        "signals after a cursor",
+        lambda t: t.signals.load(ONE, after=SIGNALS_OF_ONE - 500, limit=100),
+        f"uq_{SIGNAL}_sequence",
+        100,
+    ),
+    Question("signal of a sender", lambda t: t.signals.find_sent(ONE, "key-7"), f"uq_{SIGNAL}_sender_key", 1),
+]
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=[question.name for question in QUESTIONS])
+def test_an_index_answers_and_few_rows_are_touched(loaded_database: Database, question: Question) -> None:
+    plan = _plans(loaded_database, question.call)[-1]
+    assert question.index in plan.indexes
+    assert plan.scanned_tables == frozenset()
+    assert plan.rows_touched <= question.most_rows
+
+
+def test_the_loaded_rows_are_many(loaded_database: Database) -> None:
+    """Otherwise the bounds above would say nothing."""
+    with loaded_database.engine.connect() as connection:
+        for table in (EXECUTION, RUN, ACTIVITY, SIGNAL):
+            assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() >= EXECUTIONS
+
+
+def test_a_plan_without_an_index_is_seen(loaded_database: Database) -> None:
+    """The measure itself: a question that no index answers scans the table."""
+    with loaded_database.engine.connect() as connection:
+        plan = _explain(connection, f"SELECT * FROM {EXECUTION} WHERE input_digest = %(digest)s", {"digest": "none"})
+    assert (plan.indexes, plan.scanned_tables, plan.rows_touched) == (frozenset(), {EXECUTION}, EXECUTIONS)
