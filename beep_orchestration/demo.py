@@ -2,34 +2,126 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.rule import Rule
-from rich.text import Text
 
 from beep_orchestration.digests import canonical_digest
-from beep_orchestration.errors import BeepError, ConfigurationError
+from beep_orchestration.errors import ConfigurationError
 from beep_orchestration.extraction import decode_document
 from beep_orchestration.extraction.exports import GraphFormat, export
 from beep_orchestration.extraction.exports.terminal import to_terminal
 from beep_orchestration.extraction.local.language_model import identity
 from beep_orchestration.extraction.model import Graph
-from beep_orchestration.models import ExecutionStatus, Json
+from beep_orchestration.models import ExecutionStatus, Json, WorkflowStatus
 from beep_orchestration.progress import follow
 from beep_orchestration.service import WorkflowService
 from beep_orchestration.settings import Settings
 from beep_orchestration.supervisor import Services, find_owner, running_services
 from beep_orchestration.supervisor.home import check_port, free_port
+from beep_orchestration.supervisor.services import url_of
 
 DOCUMENTS = Path(__file__).parents[1] / "examples" / "documents"
 _RELATIONS = 5
 
 
-@dataclass(frozen=True)
-class Picture:
-    """One document's graph as a page, and the execution that made it."""
+def run_demo(
+    settings: Settings, console: Console, *, organization: str | None, output_folder: Path, keep: bool
+) -> list[WorkflowStatus]:
+    """Extract the example documents, show their graphs and write them as pages; how the executions ended.
 
-    execution_id: str
-    path: Path
+    Services that run already are used; otherwise they run as long as the demonstration, or with `keep` until a signal.
+    A document that was extracted before, with the same rules, is not extracted again: its recorded graph is shown.
+
+    Raises what `running_services` raises, and `ConfigurationError` if the output folder cannot be written to.
+    """
+    with _services(settings, console) as (services, reachable):
+        with WorkflowService.connect(reachable, organization_id=organization) as service:
+            names = _start_all(service, console)
+            ended = list(follow(service, names, console).values())
+            graphs = {names[status.execution_id]: _load(service, status.execution_id) for status in _completed(ended)}
+        for graph, text in graphs.values():
+            console.print(Rule(style="dim"))
+            console.print(_short_report(graph, text))
+        console.print(Rule(style="dim"))
+        _write_pages(graphs, output_folder, console)
+        console.print(f"Dagster UI  {url_of(reachable)}", soft_wrap=True)
+        if services is not None and keep:
+            console.print("Ctrl-C ends everything.", style="dim")
+            services.wait()
+    if services is not None:
+        console.print("The services are stopped; 'beep up' starts them again, with these executions.", style="dim")
+    return ended
+
+
+@contextmanager
+def _services(settings: Settings, console: Console) -> Iterator[tuple[Services | None, Settings]]:
+    """The services if this call runs them, and the settings by which they are reached."""
+    owner = find_owner(settings.data_folder)
+    if owner is not None:
+        reachable = settings.model_copy(update={"host": owner.host, "port": owner.port})
+        console.print(f"Using the services of process {owner.pid} at {url_of(reachable)}", soft_wrap=True)
+        yield None, reachable
+        return
+    settings = _with_free_port(settings, console)
+    console.print("Starting PostgreSQL, code server, webserver and daemon ...", style="dim")
+    with running_services(settings, report=console.print) as services:
+        console.print(f"Dagster UI  {services.url}", soft_wrap=True)
+        yield services, services.settings
+
+
+def _with_free_port(settings: Settings, console: Console) -> Settings:
+    try:
+        check_port(settings.host, settings.port)
+    except ConfigurationError:
+        port = free_port(settings.host)
+        console.print(f"Port {settings.port} is taken; the demonstration uses {port}.")
+        return settings.model_copy(update={"port": port})
+    return settings
+
+
+def _start_all(service: WorkflowService, console: Console) -> dict[str, str]:
+    """Start or take up an execution for each document, short documents first; their names by execution."""
+    names: dict[str, str] = {}
+    for path in sorted(DOCUMENTS.glob("*.txt"), key=lambda path: path.stat().st_size):
+        text = decode_document(path.read_bytes())
+        document = {"document_id": path.name, "text": text, "title": text.partition("\n")[0].strip()}
+        execution_id = service.start("extraction", document, idempotency_key=_key(document))
+        if service.get_status(execution_id).status in {ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}:
+            service.resume(execution_id)
+        names[execution_id] = path.stem
+    if not names:
+        raise ConfigurationError(f"no documents in {DOCUMENTS}: run from a checkout of the project")
+    return names
+
+
+def _key(document: Json) -> str:
+    """The same as long as document and extractor are, so that only what is new is extracted."""
+    return f"demo-{canonical_digest({'document': document, 'extractor': identity('demo')})}"
+
+
+def _completed(ended: list[WorkflowStatus]) -> list[WorkflowStatus]:
+    return [status for status in ended if status.status is ExecutionStatus.COMPLETED]
+
+
+def _load(service: WorkflowService, execution_id: str) -> tuple[Graph, str]:
+    text: str = service.load_input(execution_id)["text"]
+    return Graph.model_validate(service.result(execution_id)), text
+
+
+def _short_report(graph: Graph, text: str) -> RenderableType:
+    """The report of a graph with its surest relations only; the counts are those of the whole."""
+    surest = sorted(graph.relations, key=lambda relation: -relation.confidence)[:_RELATIONS]
+    return to_terminal(graph.model_copy(update={"relations": tuple(surest)}), text)
+
+
+def _write_pages(graphs: Mapping[str, tuple[Graph, str]], folder: Path, console: Console) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, (graph, text) in graphs.items():
+            path = folder / f"{name}.html"
+            path.write_text(export(graph, text, GraphFormat.HTML), encoding="utf-8", newline="")
+            console.print(f"Picture     {path.absolute().as_uri()}", soft_wrap=True)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write to {folder} ({error.strerror}); run from a folder of your own") from error

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from opentelemetry import metrics
 
 from beep_orchestration import embedded
 from beep_orchestration.dagster_client import EXECUTION_TAG, ORGANIZATION_TAG, launch_tags
@@ -38,6 +39,11 @@ _SETTLED_SECONDS = 2.0
 _OPEN_STATUSES = [status for status in dg.DagsterRunStatus if run_outcome(status) is None]
 
 
+_meter = metrics.get_meter("beep_orchestration")
+_launch_lag = _meter.create_gauge("beep.launch_lag", "s", "by how long the most overdue launch is late")
+_disagreements = _meter.create_counter("beep.reconciled_runs", "1", "runs whose end the reconciler saw first")
+
+
 @contextmanager
 def _database() -> Iterator[Database]:
     with embedded.database_url(load_settings()) as url:
@@ -60,6 +66,7 @@ def dispatcher(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | 
     settings = load_settings()
     with _database() as database:
         with database.transaction() as tables:
+            _launch_lag.set(tables.executions.load_launch_lag())
             due = tables.executions.take_launchable(
                 limit=_LAUNCHES_PER_TICK,
                 workflow_types=list(WORKFLOW_TYPES),
@@ -158,6 +165,7 @@ def reconciler(context: dg.SensorEvaluationContext) -> dg.SkipReason:
             else {}
         )
         changed = sum(_reconcile(context.instance, database, row, known.get(row.dagster_run_id)) for row in page)
+    _disagreements.add(changed)
     context.update_cursor(page[-1].id if len(page) == _RUNS_PER_TICK else "")
     return dg.SkipReason(f"{len(page)} open runs compared, {changed} ended")
 

@@ -1,7 +1,7 @@
 """A real PostgreSQL for the tests: one server per test process, one clone of a migrated template per test.
 
-`database_url` and `database` are for tests that commit, use several connections or start processes; `tables` is for the rest:
-its transaction is rolled back, which costs a quarter of a clone.
+`database_url` and `database` are for tests that commit, use several connections or start processes; `tables` is for the
+rest: its transaction is rolled back, which costs a quarter of a clone.
 """
 
 import shutil
@@ -40,7 +40,7 @@ class PostgresServer:
         """The URL of one of its databases."""
         return make_url(self.url).set(database=name).render_as_string(hide_password=False)
 
-    def execute(self, statement: sql.Composable) -> None:
+    def execute(self, statement: sql.SQL | sql.Composed) -> None:
         """Run a statement outside any transaction, in the maintenance database."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(statement)
@@ -71,8 +71,8 @@ def opened(url: str, *, pool_size: int = 5) -> Iterator[Database]:
 def postgres() -> Iterator[PostgresServer]:
     """This test process's server, with the template; under pytest-xdist each worker has one of its own.
 
-    Its folder lies right under the system's folder for temporary files, because the folders of pytest are closed to the user
-    under whom the server runs when the tests run as root.
+    Its folder lies right under the system's folder for temporary files, because the folders of pytest are closed to the
+    user under whom the server runs when the tests run as root.
     """
     folder = Path(tempfile.mkdtemp(prefix="beep-test-"))
     try:

@@ -3,12 +3,14 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
 import typer
 
-from beep_orchestration.cli.invocation import AsJson, console, current_settings, print_json
+from beep_orchestration.cli.executions import require_completed
+from beep_orchestration.cli.invocation import AsJson, console, current_settings, print_json, print_warning
 
 
 def up(ctx: typer.Context, as_json: AsJson = False) -> None:
@@ -21,7 +23,7 @@ def up(ctx: typer.Context, as_json: AsJson = False) -> None:
 
     settings = load_settings()
     screen = console()
-    with ended_by_signals(), running_services(settings, report=warn) as services:
+    with ended_by_signals(), running_services(settings, report=print_warning) as services:
         if as_json:
             print_json({"url": services.url, "data_folder": str(settings.data_folder), "pids": services.pids})
         else:
@@ -47,3 +49,61 @@ def ended_by_signals() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         return
+
+
+def demo(
+    ctx: typer.Context,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the services running until Ctrl-C.")] = False,
+) -> None:
+    """Extract the example documents and show their graphs; nothing needs to run before.
+
+    The pictures are written to the folder 'out' here. A second time only what has changed is extracted.
+    """
+    from beep_orchestration.demo import run_demo  # noqa: PLC0415 - help needs none of this
+    from beep_orchestration.settings import load_settings  # noqa: PLC0415
+
+    with ended_by_signals():
+        ended = run_demo(
+            load_settings(), console(), organization=ctx.obj.organization, output_folder=Path("out"), keep=keep
+        )
+        require_completed(ended)
+
+
+def migrate(as_json: AsJson = False) -> None:
+    """Bring the database's schema to the one that this version needs; nothing happens if it is there."""
+    from beep_orchestration import embedded  # noqa: PLC0415
+    from beep_orchestration.persistence import Database, schema  # noqa: PLC0415
+    from beep_orchestration.settings import load_settings  # noqa: PLC0415
+
+    with embedded.database_url(load_settings()) as url:
+        database = Database(url)
+        try:
+            schema.migrate(database.engine)
+        finally:
+            database.close()
+    if as_json:
+        print_json({"revision": schema.EXPECTED_REVISION})
+    else:
+        console().print(f"the schema of {database.safe_url} is at {schema.EXPECTED_REVISION}", soft_wrap=True)
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check every part of the installation and say what to do; exit code 1 if there is a problem."""
+    from rich.text import Text  # noqa: PLC0415
+
+    from beep_orchestration.doctor import examine  # noqa: PLC0415
+
+    screen = console()
+    findings = []
+    for finding in examine(current_settings()):
+        findings.append(finding)
+        if not as_json:
+            mark = ("ok       ", "green") if finding.is_well else ("problem  ", "red")
+            screen.print(Text.assemble(mark, (f"{finding.part:<20} ", "bold"), finding.detail), soft_wrap=True)
+            if finding.remedy is not None:
+                screen.print(Text(f"{'':<30}{finding.remedy}", style="yellow"), soft_wrap=True)
+    is_well = all(finding.is_well for finding in findings)
+    if as_json:
+        print_json({"is_well": is_well, "findings": [finding.model_dump() for finding in findings]})
+    if not is_well:
+        raise typer.Exit(1)

@@ -80,6 +80,14 @@ def print_error(error: Exception, source: str | None = None) -> None:
     _print_line("error", f"{source}: {_message(error)}" if source else _message(error))
 
 
+def print_warning(message: str) -> None:
+    """`warning: ...` on stderr; what a process said last may follow on further lines."""
+    first, *others = message.splitlines()
+    _print_line("warning", first)
+    for line in others:
+        print(f"  {line}", file=sys.stderr, flush=True)
+
+
 def show_warnings() -> None:
     """Let what the package logs as a warning reach the person as `warning: ...` on one line of stderr."""
     package_logger = logging.getLogger("beep_orchestration")

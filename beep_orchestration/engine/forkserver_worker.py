@@ -103,5 +103,5 @@ def _separate_from_parent(output: Path) -> None:
     os.close(descriptor)
     faulthandler.enable()
     # Python reseeds its own generator after a fork; NumPy's would give every worker the same numbers.
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed()
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed()

@@ -70,7 +70,7 @@ class Database:
 
 
 def _use_utc(connection: psycopg.Connection, _: object) -> None:
-    """Times are read in UTC whatever the server's zone: two local times of a zone are compared by the hands of its clock."""
+    """Read times in UTC whatever the server's zone: Python subtracts times of one zone by the hands of its clock."""
     connection.autocommit = True
     connection.execute("SET TIME ZONE 'UTC'")
     connection.autocommit = False

@@ -148,6 +148,16 @@ class Executions:
         statement = _launched(execution.c.id.in_(select(launchable.c.id)), next_try_seconds).returning(*_COLUMNS)
         return [_execution_row(row) for row in self._connection.execute(statement)]
 
+    def load_launch_lag(self) -> float:
+        """By how many seconds the most overdue launch is late; 0 while none is due."""
+        due = select(func.min(execution.c.launch_at)).where(
+            execution.c.status == ExecutionStatus.RUNNING,
+            execution.c.launch_at <= func.statement_timestamp(),
+            ~_has_open_run(),
+        )
+        lag = func.extract("epoch", CLOCK - due.scalar_subquery())
+        return float(self._connection.execute(select(func.coalesce(lag, 0))).scalar_one())
+
     def take(self, execution_id: WorkflowExecutionId, *, next_try_seconds: float) -> bool:
         """As `take_launchable` for one execution; false if it is not due or an open run carries it."""
         due = (

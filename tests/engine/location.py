@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import dagster as dg
-import numpy as np
+from numpy import random
 
 ANSWER = "before"
 
@@ -53,7 +53,7 @@ def describe_process(config: Files) -> None:
         python_threads=[thread.name for thread in threading.enumerate()],
         native_threads=len(list(Path("/proc/self/task").iterdir())),
         answer=ANSWER,
-        random=np.random.random(),  # noqa: NPY002 (the generator that all share)
+        random=random.random(),  # noqa: NPY002 (the generator that all share)
     )
 
 

@@ -16,6 +16,7 @@ from beep_orchestration.errors import (
     WorkflowNotFoundError,
 )
 from beep_orchestration.persistence import Database
+from beep_orchestration.persistence.rows import NewExecution
 from beep_orchestration.persistence.schema import (
     EXPECTED_REVISION,
     VERSION_TABLE,
@@ -26,7 +27,7 @@ from beep_orchestration.persistence.schema import (
 from tests.factories import accepted, new_execution
 from tests.postgres import PostgresServer, opened
 
-PASSWORD = "correct-horse"
+PASSWORD = "correct-horse"  # noqa: S105 - of no database
 UNREACHABLE = f"postgresql://beep:{PASSWORD}@127.0.0.1:1/beep?password={PASSWORD}&sslpassword={PASSWORD}"
 
 
@@ -66,16 +67,21 @@ def test_a_database_that_does_not_exist_is_unavailable(postgres: PostgresServer)
 
 
 def test_a_url_that_cannot_be_read_is_refused_without_being_repeated() -> None:
-    with pytest.raises(ConfigurationError, match="^BEEP_DATABASE_URL: ") as refusal:
+    with pytest.raises(ConfigurationError, match=r"^BEEP_DATABASE_URL: ") as refusal:
         Database(f"postgresql://beep:{PASSWORD}@host:port/database")
     assert PASSWORD not in "".join(traceback.format_exception(refusal.value))
 
 
-def test_what_a_failing_block_has_saved_is_gone(database: Database) -> None:
-    new = new_execution()
-    with pytest.raises(ZeroDivisionError), database.transaction() as tables:
+def _save_and_fail(database: Database, new: NewExecution) -> None:
+    with database.transaction() as tables:
         assert tables.executions.save(new)
         raise ZeroDivisionError
+
+
+def test_what_a_failing_block_has_saved_is_gone(database: Database) -> None:
+    new = new_execution()
+    with pytest.raises(ZeroDivisionError):
+        _save_and_fail(database, new)
     with database.transaction() as tables, pytest.raises(WorkflowNotFoundError):
         tables.executions.load(new.id)
 
@@ -90,16 +96,21 @@ def test_nothing_is_visible_to_others_before_the_block_ends(database: Database) 
         assert others.executions.find(new.id) is not None
 
 
+def _save_and_be_cut_off(database: Database, database_url: str, new: NewExecution) -> None:
+    with database.transaction() as tables:
+        tables.executions.save(new)
+        own = tables.connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        with psycopg.connect(database_url, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 10000)", (own,))
+        tables.executions.find(new.id)
+
+
 def test_a_connection_that_is_cut_is_reported_and_the_next_transaction_works(
     database: Database, database_url: str
 ) -> None:
     new = new_execution()
-    with pytest.raises(DatabaseUnavailableError), database.transaction() as tables:
-        tables.executions.save(new)
-        own = tables.connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
-        with psycopg.connect(database_url, autocommit=True) as other:
-            other.execute("SELECT pg_terminate_backend(%s)", (own,))
-        tables.executions.find(new.id)
+    with pytest.raises(DatabaseUnavailableError):
+        _save_and_be_cut_off(database, database_url, new)
     with database.transaction() as tables:
         assert tables.executions.find(new.id) is None
         assert tables.executions.save(new)

@@ -1,5 +1,6 @@
 """Executions: saved once, seen by their organization only, changed by the run that holds the claim only."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
@@ -60,13 +61,18 @@ def test_an_idempotency_key_is_saved_once_per_organization_and_type(tables: Work
     assert tables.executions.save(new_execution(idempotency_key=None))
 
 
+def _without_waiting(database: Database, call: Callable[[WorkflowPersistence], object]) -> None:
+    with database.transaction() as tables:
+        tables.connection.execute(text("SET LOCAL lock_timeout = '50ms'"))
+        call(tables)
+
+
 def test_two_starts_with_one_key_at_once_save_one(database: Database) -> None:
     """The second waits for the first one's commit, and is told then."""
     with database.transaction() as first:
         assert first.executions.save(new_execution(idempotency_key="order-17"))
-        with pytest.raises(DatabaseUnavailableError, match="lock timeout"), database.transaction() as second:
-            second.connection.execute(text("SET LOCAL lock_timeout = '50ms'"))
-            second.executions.save(new_execution(idempotency_key="order-17"))
+        with pytest.raises(DatabaseUnavailableError, match="lock timeout"):
+            _without_waiting(database, lambda second: second.executions.save(new_execution(idempotency_key="order-17")))
     with database.transaction() as second:
         assert not second.executions.save(new_execution(idempotency_key="order-17"))
 
@@ -235,9 +241,8 @@ def test_a_locked_execution_is_not_changed_by_others_until_the_transaction_ends(
         execution = accepted(tables)
     with database.transaction() as tables:
         tables.executions.load(execution.id, lock=True)
-        with pytest.raises(DatabaseUnavailableError, match="lock timeout"), database.transaction() as others:
-            others.connection.execute(text("SET LOCAL lock_timeout = '50ms'"))
-            others.executions.cancel(execution.id)
+        with pytest.raises(DatabaseUnavailableError, match="lock timeout"):
+            _without_waiting(database, lambda others: others.executions.cancel(execution.id))
     with database.transaction() as others:
         assert others.executions.cancel(execution.id)
 

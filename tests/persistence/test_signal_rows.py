@@ -60,12 +60,17 @@ def test_an_unknown_execution_has_no_signals_to_reserve(tables: WorkflowPersiste
         tables.executions.reserve_signals(WorkflowExecutionId.new(), 1)
 
 
+def _send_and_fail(database: Database, execution_id: WorkflowExecutionId) -> None:
+    with database.transaction() as tables:
+        with_signal(tables, execution_id)
+        raise ZeroDivisionError
+
+
 def test_a_number_that_was_reserved_by_a_failed_transaction_is_given_again(database: Database) -> None:
     with database.transaction() as tables:
         execution = accepted(tables)
-    with pytest.raises(ZeroDivisionError), database.transaction() as tables:
-        with_signal(tables, execution.id)
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        _send_and_fail(database, execution.id)
     with database.transaction() as tables:
         assert with_signal(tables, execution.id).sequence == 1
 
