@@ -176,8 +176,7 @@ class _Stage:
             await self._commit(start)
             attempt = start.attempt
             try:
-                output = await self._execute(activity)
-                text = storable_json(activity, output)
+                text, output = storable_output(activity, await self._execute(activity))
             except Exception as error:  # noqa: BLE001 - whatever an activity raises is its failure
                 retry = await self._record_failure(activity, attempt, error, last_attempt)
                 start = StartAttempt(attempt=retry, is_pending=True)
@@ -219,12 +218,14 @@ class _Stage:
             try:
                 with beating(pulse, silence):
                     return await self._call(activity)
-            except asyncio.CancelledError:
+            except asyncio.CancelledError as error:
                 if whole.expired():
                     raise TimeoutError(f"no result within {activity.timeout:g} s") from None
                 if pulse.expired():
                     raise TimeoutError(f"no heartbeat within {silence:g} s") from None
-                raise
+                if _is_cancelled():
+                    raise
+                raise RuntimeError(f"{activity.name} was cancelled from within") from error
 
     async def _call(self, activity: Activity[Any]) -> Any:
         if inspect.iscoroutinefunction(activity.call):
@@ -262,20 +263,31 @@ def retry_delay(policy: RetryPolicy, attempts_made: int, error: BaseException) -
     return max(delay, error.seconds) if isinstance(error, RetryLaterError) else delay
 
 
-def storable_json(activity: Activity[Output], output: Output) -> str:
-    """The output as JSON text that jsonb can hold; raises `PermanentActivityError` if it has none."""
+def storable_output(activity: Activity[Output], output: Output) -> tuple[str, Output]:
+    """The output as JSON text that jsonb can hold, and as every later run will recall it from that text.
+
+    Raises `PermanentActivityError` if it cannot be stored, or not be read back.
+    """
+    adapter = TypeAdapter(activity.output_type)
     try:
-        text = TypeAdapter(activity.output_type).dump_json(output, warnings="error").decode()
+        text = adapter.dump_json(output, warnings="error").decode()
+        recalled = cast(Output, adapter.validate_json(text))
     except (ValueError, TypeError) as error:
         raise PermanentActivityError(f"the output of {activity.name} cannot be stored: {error}") from error
     if "\\u0000" in text.replace("\\\\", ""):
         raise PermanentActivityError(f"the output of {activity.name} holds NUL, which PostgreSQL cannot store")
-    return text
+    return text, recalled
 
 
 def _retired(row: ActivityRow) -> tuple[WorkflowActivityId, ErrorInfo]:
     message = f"recorded by code {row.code_version} from another input or by other code than is running now"
     return row.id, ErrorInfo(type="CheckpointRetired", message=message)
+
+
+def _is_cancelled() -> bool:
+    """Whether it is the present task that was cancelled, not something that it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _cancel_all(tasks: Sequence["asyncio.Task[None]"]) -> None:

@@ -21,7 +21,7 @@ from beep_orchestration.changes import Change, ChangeGroup, EndExecution
 from beep_orchestration.claims import Claim
 from beep_orchestration.errors import BeepError, ClaimLostError, DatabaseUnavailableError, ExecutionCancelledError
 from beep_orchestration.ids import WorkflowSignalId
-from beep_orchestration.models import PROGRESS_SIGNAL, ActivityStatus, Checkpoint, ExecutionStatus, Json
+from beep_orchestration.models import PROGRESS_SIGNAL, ActivityStatus, Checkpoint, ErrorInfo, ExecutionStatus, Json
 from beep_orchestration.persistence import Database, WorkflowPersistence
 from beep_orchestration.persistence.signals import NewSignal
 
@@ -96,6 +96,7 @@ class CheckpointWriter:
     def commit(self, change: Change) -> Future[None]:
         """Have a change committed together with others that wait now."""
         future: Future[None] = Future()
+        future.set_running_or_notify_cancel()  # who stops waiting must not take it from the thread that settles it
         with self._lock:
             if self._stopped is not None:
                 future.set_exception(self._stopped)
@@ -213,20 +214,27 @@ class CheckpointWriter:
 
     def _end(self, tables: WorkflowPersistence, end: EndExecution) -> None:
         if end.error is not None:
+            left_open = ErrorInfo(type="ExecutionFailed", message="the execution failed while the activity was under way")
+            tables.activities.fail_running(self._execution.id, left_open)
             tables.executions.fail(self._execution.id, end.error, epoch=self._epoch)
         else:
             tables.executions.complete(self._execution.id, self._epoch, end.output or {})
 
     def _is_committed(self, tables: WorkflowPersistence, group: ChangeGroup) -> bool:
-        """Whether a transaction whose answer was lost took effect: all of it did if one of its rows shows it."""
+        """Whether a transaction whose answer was lost took effect: all of it did if one of its rows shows it.
+
+        The lock waits for that transaction if the server is still at it.
+        """
+        status = tables.executions.load(self._execution.id, lock=True).status
+        self._check_claim(tables)
         for complete in group.completed:
             return tables.activities.find_status(complete.attempt.id) is ActivityStatus.COMPLETED
         for fail in group.failed:
             return tables.activities.find_status(fail.attempt.id) is ActivityStatus.FAILED
         for start in group.started:
             return tables.activities.find_status(start.attempt.id) is ActivityStatus.RUNNING
-        for _ in group.ended:
-            return tables.executions.load(self._execution.id).status.is_terminal
+        for end in group.ended:
+            return status is (ExecutionStatus.COMPLETED if end.error is None else ExecutionStatus.FAILED)
         return False
 
     def _check_claim(self, tables: WorkflowPersistence) -> None:

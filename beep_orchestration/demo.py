@@ -124,4 +124,6 @@ def _write_pages(graphs: Mapping[str, tuple[Graph, str]], folder: Path, console:
             path.write_text(export(graph, text, GraphFormat.HTML), encoding="utf-8", newline="")
             console.print(f"Picture     {path.absolute().as_uri()}", soft_wrap=True)
     except OSError as error:
-        raise ConfigurationError(f"cannot write to {folder} ({error.strerror}); run from a folder of your own") from error
+        raise ConfigurationError(
+            f"cannot write to {folder} ({error.strerror}); run from a folder of your own"
+        ) from error

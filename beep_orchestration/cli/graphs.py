@@ -23,11 +23,11 @@ def graph(
 ) -> None:
     """Print the graph of a completed execution, or write it to a file.
 
-        beep graph ID
+    beep graph ID
 
-        beep graph ID --format html --output graph.html
+    beep graph ID --format html --output graph.html
 
-        beep graph ID --format json | jq '.entities[].name'
+    beep graph ID --format json | jq '.entities[].name'
     """
     from beep_orchestration.extraction.model import Graph  # noqa: PLC0415
 

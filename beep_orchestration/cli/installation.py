@@ -36,7 +36,11 @@ def up(ctx: typer.Context, as_json: AsJson = False) -> None:
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
     """End the block at the first SIGINT, SIGTERM or SIGHUP, and let no further one cut the ending short."""
-    signals = [signum for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(signum) != signal.SIG_IGN]
+    signals = [
+        signum
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(signum) != signal.SIG_IGN
+    ]
 
     def end(signum: int, frame: FrameType | None) -> None:
         for each in signals:

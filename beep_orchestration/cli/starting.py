@@ -40,7 +40,8 @@ def start(
         ),
     ] = None,
     idempotency_key: Annotated[
-        str | None, typer.Option(help="A second start with this key answers with the first execution.", show_default=False)
+        str | None,
+        typer.Option(help="A second start with this key answers with the first execution.", show_default=False),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; exit code 1 unless it is completed.")] = False,
     as_json: AsJson = False,
@@ -85,7 +86,9 @@ def _start(
     service: "WorkflowService", file: str, document_id: str | None, shared: dict[str, Any], key: str | None
 ) -> str:
     name = document_id or ("stdin" if file == STDIN else Path(file).name)
-    return service.start("extraction", {"document_id": name, "text": _read(file, "text"), **shared}, idempotency_key=key)
+    return service.start(
+        "extraction", {"document_id": name, "text": _read(file, "text"), **shared}, idempotency_key=key
+    )
 
 
 def _wait(service: "WorkflowService", started: dict[str, str], *, as_json: bool) -> None:
@@ -114,7 +117,9 @@ def _read(file: str, field: str) -> str:
         raise InvalidInputError(field, f"cannot read {file} ({error.strerror})", "check the path") from error
     if len(data) > most:
         raise InvalidDocumentError(
-            field, f"has more than the limit of {limit:,} characters", "split it, or raise BEEP_MAXIMUM_DOCUMENT_CHARACTERS"
+            field,
+            f"has more than the limit of {limit:,} characters",
+            "split it, or raise BEEP_MAXIMUM_DOCUMENT_CHARACTERS",
         )
     return decode_document(data)
 

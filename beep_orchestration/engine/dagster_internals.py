@@ -18,6 +18,7 @@ from dagster._core.launcher.base import (
 )
 from dagster._core.origin import RepositoryPythonOrigin
 from dagster._core.secrets.env_file import get_env_var_dict
+from dagster._core.storage.base_storage import DagsterStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserialize_value, serialize_value
 from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster._utils.hosted_user_process import recon_repository_from_origin
@@ -29,6 +30,7 @@ __all__ = [
     "ConfigurableClass",
     "ConfigurableClassData",
     "DagsterLaunchFailedError",
+    "DagsterStorage",
     "InstanceRef",
     "LaunchRunContext",
     "RepositoryPythonOrigin",

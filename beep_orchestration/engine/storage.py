@@ -5,14 +5,59 @@ import os
 from collections.abc import Mapping
 from typing import Any, Self
 
-from dagster_postgres import DagsterPostgresStorage
-from sqlalchemy import create_engine
+from dagster_postgres import (
+    DagsterPostgresStorage,
+    PostgresEventLogStorage,
+    PostgresRunStorage,
+    PostgresScheduleStorage,
+)
+from sqlalchemy import Engine, create_engine
 
 from beep_orchestration import embedded
-from beep_orchestration.engine.dagster_internals import ConfigurableClassData
+from beep_orchestration.engine.dagster_internals import ConfigurableClassData, DagsterStorage
 from beep_orchestration.persistence import Database
 from beep_orchestration.persistence.schema import migrate
 from beep_orchestration.settings import load_settings, with_driver
+
+
+class PooledRunStorage(PostgresRunStorage):
+    """Dagster's run storage on an engine that it is given."""
+
+    def __init__(self, postgres_url: str, engine: Engine) -> None:
+        self._has_run_stats = False
+        super().__init__(postgres_url)
+        self._engine = engine
+
+    def has_run_stats_index_cols(self) -> bool:
+        """As in Dagster, which looks into the database's catalogue at each event of a run; here once."""
+        if not self._has_run_stats:
+            self._has_run_stats = super().has_run_stats_index_cols()
+        return self._has_run_stats
+
+    def dispose(self) -> None:
+        """Close the idle connections; the storage stays usable."""
+        self._engine.dispose()
+
+
+class PooledEventLogStorage(PostgresEventLogStorage):
+    """Dagster's event log on an engine that it is given."""
+
+    def __init__(self, postgres_url: str, engine: Engine) -> None:
+        super().__init__(postgres_url)
+        self._engine = engine
+
+    def dispose(self) -> None:
+        """Close the idle connections; the storage stays usable."""
+        super().dispose()
+        self._engine.dispose()
+
+
+class PooledScheduleStorage(PostgresScheduleStorage):
+    """Dagster's storage of sensors and schedules on an engine that it is given."""
+
+    def __init__(self, postgres_url: str, engine: Engine) -> None:
+        super().__init__(postgres_url)
+        self._engine = engine
 
 
 class WorkflowStorage(DagsterPostgresStorage):
@@ -21,12 +66,14 @@ class WorkflowStorage(DagsterPostgresStorage):
     The process that has to start the embedded server brings our schema up to date too, and stops the server when it
     ends; with `dagster dev` that is Dagster's own parent process.
 
-    Connections are pooled: bounded, tested before use, renewed every ten minutes, and never shared across a fork.
+    Stock Dagster opens a connection for each event of a run. Here they are pooled: bounded, tested before use, renewed
+    every ten minutes, and never shared across a fork.
     """
 
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
-        super().__init__(postgres_url, inst_data=inst_data)
-        # Stock Dagster opens a connection for each event of a run; a few kept ones make an event several times cheaper.
+        self.postgres_url = postgres_url
+        self.should_autocreate_tables = True
+        self._inst_data = inst_data
         engine = create_engine(
             postgres_url,
             isolation_level="AUTOCOMMIT",
@@ -35,8 +82,10 @@ class WorkflowStorage(DagsterPostgresStorage):
             pool_pre_ping=True,
             pool_recycle=600,
         )
-        for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
-            storage._engine = engine  # noqa: SLF001 - the storages take no engine
+        self._run_storage = PooledRunStorage(postgres_url, engine)
+        self._event_log_storage = PooledEventLogStorage(postgres_url, engine)
+        self._schedule_storage = PooledScheduleStorage(postgres_url, engine)
+        DagsterStorage.__init__(self)  # type: ignore[arg-type]
         os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
 
     @classmethod
@@ -47,7 +96,7 @@ class WorkflowStorage(DagsterPostgresStorage):
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:  # noqa: ARG003
         """Called by Dagster in every process that loads the instance."""
-        return cls(postgres_url=with_driver(_database_url(), "psycopg2"), inst_data=inst_data)
+        return cls(with_driver(_database_url(), "psycopg2"), inst_data)
 
 
 def _database_url() -> str:

@@ -29,7 +29,9 @@ def splits_cluster(text: str, position: int, since: int = 0) -> bool:
     if after < "\u0300":
         return before == "\r" and after == "\n"
     return (
-        _extends(after) or before == "\u200d" or (_is_flag_half(after) and _flag_halves_before(text, position, since) % 2 == 1)
+        _extends(after)
+        or before == "\u200d"
+        or (_is_flag_half(after) and _flag_halves_before(text, position, since) % 2 == 1)
     )
 
 

@@ -37,7 +37,8 @@ def write_workspace(folder: Path, code_location: str) -> tuple[Path, Path]:
     """
     workspace, code_socket = folder / "workspace.yaml", folder / "code.sock"
     workspace.write_text(
-        f"load_from:\n  - grpc_server:\n      socket: {code_socket}\n      location_name: {code_location}\n", encoding="utf-8"
+        f"load_from:\n  - grpc_server:\n      socket: {code_socket}\n      location_name: {code_location}\n",
+        encoding="utf-8",
     )
     return workspace, code_socket
 

@@ -211,8 +211,20 @@ def _children(settings: Settings, folder: Path, mark: str) -> list[Child]:
     workspace, code_socket = write_workspace(folder, settings.code_location)
     location = [f"--location-name={settings.code_location}", "--use-python-environment-entry-point"]
     commands = {
-        "code server": ["dagster", "api", "grpc", f"--socket={code_socket}", f"--module-name={_DEFINITIONS}", *location],
-        "webserver": ["dagster-webserver", f"--workspace={workspace}", f"--host={settings.host}", f"--port={settings.port}"],
+        "code server": [
+            "dagster",
+            "api",
+            "grpc",
+            f"--socket={code_socket}",
+            f"--module-name={_DEFINITIONS}",
+            *location,
+        ],
+        "webserver": [
+            "dagster-webserver",
+            f"--workspace={workspace}",
+            f"--host={settings.host}",
+            f"--port={settings.port}",
+        ],
         "daemon": ["dagster-daemon", "run", f"--workspace={workspace}"],
     }
     return [

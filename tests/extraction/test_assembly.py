@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from beep_orchestration.extraction.assembly import assemble
 from beep_orchestration.extraction.chunking import chunk_text
-from beep_orchestration.extraction.model import Entity, ExtractionInput, ExtractionOptions, Graph, Mention, Relation, Span
+from beep_orchestration.extraction.model import (
+    Entity,
+    ExtractionInput,
+    ExtractionOptions,
+    Graph,
+    Mention,
+    Relation,
+    Span,
+)
 
 TEXT = "Ada met Bob. Bob met Ada. Carol slept."
 
@@ -73,7 +81,12 @@ def test_statistics_count_what_is_in_the_graph() -> None:
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_the_parts_changes_nothing(chance: random.Random) -> None:
     entities = [ADA, BOB, CAROL]
-    relations = [relation("ada", "bob"), relation("ada", "bob", 0.7, (13, 25)), relation("bob", "carol"), relation("carol", "ada", 0.6)]
+    relations = [
+        relation("ada", "bob"),
+        relation("ada", "bob", 0.7, (13, 25)),
+        relation("bob", "carol"),
+        relation("carol", "ada", 0.6),
+    ]
     expected = graph(entities, relations).model_dump_json()
     chance.shuffle(entities)
     chance.shuffle(relations)

@@ -116,7 +116,9 @@ def test_monstrous_texts_are_chunked(text: str) -> None:
     assert len(chunks) <= 2 * len(text) / 1_000
 
 
-@pytest.mark.parametrize("piece", ["Alan Turing met Ada. ", "x", "e\u0301", "<!--", "<b>", "| a ", "[a](b) ", "\n", "🇫🇷"])
+@pytest.mark.parametrize(
+    "piece", ["Alan Turing met Ada. ", "x", "e\u0301", "<!--", "<b>", "| a ", "[a](b) ", "\n", "🇫🇷"]
+)
 def test_chunking_work_grows_linearly(piece: str) -> None:
     small, large = (calls(lambda: chunk_text(piece * count, ExtractionOptions())) for count in (20_000, 40_000))  # noqa: B023
     assert large < 2.2 * small

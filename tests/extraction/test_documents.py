@@ -9,7 +9,17 @@ from beep_orchestration.errors import InvalidDocumentError
 from beep_orchestration.extraction.documents import decode_document, validate_document
 from beep_orchestration.extraction.model import ExtractionInput
 
-BLANK = ["", " ", "\t\r\n", "\u00a0\u2003", "\u200b\ufeff", "\u2028\u2029\x85", "\u200e\u202e\u2066", "\x01\x1b\x7f", "\u3000"]
+BLANK = [
+    "",
+    " ",
+    "\t\r\n",
+    "\u00a0\u2003",
+    "\u200b\ufeff",
+    "\u2028\u2029\x85",
+    "\u200e\u202e\u2066",
+    "\x01\x1b\x7f",
+    "\u3000",
+]
 
 
 @pytest.mark.parametrize("text", BLANK)
@@ -68,7 +78,9 @@ def test_files_are_decoded_without_loss(text: str, encoding: str) -> None:
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_invalid_utf8_is_refused_with_the_byte(mark: bytes) -> None:
-    with pytest.raises(InvalidDocumentError, match=f"not valid UTF-8 at byte {len(mark) + 3} .0xe9.*save the file as UTF-8"):
+    with pytest.raises(
+        InvalidDocumentError, match=f"not valid UTF-8 at byte {len(mark) + 3} .0xe9.*save the file as UTF-8"
+    ):
         decode_document(mark + b"Caf\xe9 M\xfcller")
 
 

@@ -42,7 +42,9 @@ def test_the_built_in_types(text: str, name: str, label: str, expected: str) -> 
     assert type_of(text, name, label) == expected
 
 
-@pytest.mark.parametrize(("name", "label"), [("two years later", "DATE"), ("17", "CARDINAL"), ("90 percent", "PERCENT")])
+@pytest.mark.parametrize(
+    ("name", "label"), [("two years later", "DATE"), ("17", "CARDINAL"), ("90 percent", "PERCENT")]
+)
 def test_numbers_and_spans_of_time_are_no_things(name: str, label: str) -> None:
     assert type_of(f"It was {name}.", name, label) is None
 

@@ -34,7 +34,12 @@ def test_a_valid_input_is_parsed() -> None:
         ({"options": {"chunk_size": 2000.5}}, "options.chunk_size", "valid integer", "whole number"),
         ({"options": {"chunk_size": 1}}, "options.chunk_size", "greater than or equal to 200", "correct"),
         ({"options": {"chunk_overlap": 1999}}, "options", "at most half of chunk_size", "correct"),
-        ({"options": {"minimum_relation_confidence": 2}}, "options.minimum_relation_confidence", "less than", "correct"),
+        (
+            {"options": {"minimum_relation_confidence": 2}},
+            "options.minimum_relation_confidence",
+            "less than",
+            "correct",
+        ),
     ],
 )
 def test_a_fault_is_named_by_its_path(change: dict[str, Any], field: str, problem: str, remedy: str) -> None:

@@ -10,7 +10,21 @@ from beep_orchestration.extraction.model import Chunk, ExtractionOptions
 from beep_orchestration.extraction.names import clean_name
 from beep_orchestration.extraction.prose import blocks
 
-MARKUP = ["<b>", "</p>", "<!-- x -->", "<script>a</script>", "**", "`a`", "| ", "[a](b)", "&amp;", "&nbsp;", "\n\n", "# ", "```\n"]
+MARKUP = [
+    "<b>",
+    "</p>",
+    "<!-- x -->",
+    "<script>a</script>",
+    "**",
+    "`a`",
+    "| ",
+    "[a](b)",
+    "&amp;",
+    "&nbsp;",
+    "\n\n",
+    "# ",
+    "```\n",
+]
 TEXTS = st.lists(st.sampled_from(MARKUP) | st.text(st.characters(exclude_categories=("Cs",)), max_size=8)).map("".join)
 
 

@@ -10,8 +10,19 @@ from beep_orchestration.extraction import chunk_text, load_ontology, local_extra
 from beep_orchestration.extraction.model import ExtractionOptions, Mention
 from tests.extraction.test_chunking import PIECES
 
-NAMES = ["Ada Lovelace", "IBM", "the United States Navy", "“On Computable Numbers”", "(IBM)", "New York", "10 December 1815"]
-TEXTS = st.lists(st.sampled_from([*PIECES, *NAMES, "and", "was born in", "**"]) | st.text(st.characters(exclude_categories=("Cs",)), max_size=5))
+NAMES = [
+    "Ada Lovelace",
+    "IBM",
+    "the United States Navy",
+    "“On Computable Numbers”",
+    "(IBM)",
+    "New York",
+    "10 December 1815",
+]
+TEXTS = st.lists(
+    st.sampled_from([*PIECES, *NAMES, "and", "was born in", "**"])
+    | st.text(st.characters(exclude_categories=("Cs",)), max_size=5)
+)
 
 
 def mentions(text: str, **options: int) -> list[Mention]:
@@ -33,12 +44,14 @@ def test_a_mention_is_exactly_what_stands_at_its_offsets(text: str) -> None:
     assert all(left.end <= right.start for left, right in pairwise(found))
 
 
-@pytest.mark.parametrize("separator", ["\r\n", "\u2028", "\x85", " 👨\u200d👩\u200d👧 ", " e\u0301 ", " שלום ", "\u200f ", "<!-- x --> "])
+@pytest.mark.parametrize(
+    "separator", ["\r\n", "\u2028", "\x85", " 👨\u200d👩\u200d👧 ", " e\u0301 ", " שלום ", "\u200f ", "<!-- x --> "]
+)
 def test_offsets_are_code_points_behind_anything(separator: str) -> None:
     text = separator * 3 + "Alan Turing was born in London."
-    assert [(found.text, text.index(found.text)) for found in mentions(text) if found.text in ("Alan Turing", "London")] == [
-        (name, text.index(name)) for name in ("Alan Turing", "London")
-    ]
+    assert [
+        (found.text, text.index(found.text)) for found in mentions(text) if found.text in ("Alan Turing", "London")
+    ] == [(name, text.index(name)) for name in ("Alan Turing", "London")]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +59,7 @@ def test_offsets_are_code_points_behind_anything(separator: str) -> None:
     [
         ("He joined the Royal Society.", ("Royal Society", "ORG")),
         ("Paris's mayor met him.", ("Paris", "GPE")),
-        ("In 1936 he wrote the paper \"On Computable Numbers, with an Application\".", ("On Computable Numbers, with an Application", "WORK_OF_ART")),
+        ('In 1936 he wrote the paper "On Computable Numbers, with an Application".', ("On Computable Numbers, with an Application", "WORK_OF_ART")),
         ("The Government Code and Cypher School (GC&CS) moved.", ("Government Code and Cypher School", "ORG")),
         ("The Government Code and Cypher School (GC&CS) moved.", ("GC&CS", "ORG")),
         ("They ran it on a PDP-7 and an IBM 701.", ("PDP-7", "PRODUCT")),
@@ -61,12 +74,19 @@ def test_names_are_found_whole(text: str, expected: tuple[str, str]) -> None:
 
 
 def test_a_range_of_years_is_two_dates() -> None:
-    assert [name for name, label in labelled("He served from 1959 to 1963 in Rome.") if label == "DATE"] == ["1959", "1963"]
+    assert [name for name, label in labelled("He served from 1959 to 1963 in Rome.") if label == "DATE"] == [
+        "1959",
+        "1963",
+    ]
 
 
 def test_a_name_recognized_once_is_recognized_again() -> None:
     text = "Herman Hollerith was an inventor. Later the machine of Hollerith, and Hollerith himself, were forgotten."
-    assert [name for name, label in labelled(text) if label == "PERSON"] == ["Herman Hollerith", "Hollerith", "Hollerith"]
+    assert [name for name, label in labelled(text) if label == "PERSON"] == [
+        "Herman Hollerith",
+        "Hollerith",
+        "Hollerith",
+    ]
 
 
 @pytest.mark.parametrize(

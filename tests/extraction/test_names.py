@@ -33,7 +33,12 @@ def test_dates_are_normalised(text: str, key: str) -> None:
 
 
 def test_only_calendar_dates_are_dates() -> None:
-    assert [is_calendar_date(text) for text in ("1815", "the 1950s", "two years later", "2000 years")] == [True, True, False, False]
+    assert [is_calendar_date(text) for text in ("1815", "the 1950s", "two years later", "2000 years")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_names_compare_without_case_article_and_company_suffix() -> None:

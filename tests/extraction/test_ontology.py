@@ -36,19 +36,27 @@ def test_classes_relations_and_phrases_are_read() -> None:
     assert ship.superclasses == ("Vehicle",)
     assert vehicle.iri == "http://example.org/#Vehicle"
     (sailed,) = found.relations
-    assert (sailed.name, sailed.phrases, sailed.inverse_phrases) == ("sailed to", ("sailed to", "sail to"), ("port of",))
+    assert (sailed.name, sailed.phrases, sailed.inverse_phrases) == (
+        "sailed to",
+        ("sailed to", "sail to"),
+        ("port of",),
+    )
     assert (sailed.domain, sailed.range) == (("ship",), ())
 
 
 def test_a_type_is_all_that_is_above_it_also_in_a_cycle() -> None:
-    found = ontology(":A a owl:Class ; rdfs:subClassOf :B . :B a owl:Class ; rdfs:subClassOf :C . :C a owl:Class ; rdfs:subClassOf :A .")
+    found = ontology(
+        ":A a owl:Class ; rdfs:subClassOf :B . :B a owl:Class ; rdfs:subClassOf :C . :C a owl:Class ; rdfs:subClassOf :A ."
+    )
     assert all(found.is_a(left, right) for left, right in product("ABC", repeat=2))
     assert not found.is_a("A", "D")
     assert not found.is_a("D", "A")
 
 
 def test_several_domains_mean_any_of_them() -> None:
-    found = ontology(":A a owl:Class . :B a owl:Class . :C a owl:Class . :r a owl:ObjectProperty ; rdfs:domain :A, :B .")
+    found = ontology(
+        ":A a owl:Class . :B a owl:Class . :C a owl:Class . :r a owl:ObjectProperty ; rdfs:domain :A, :B ."
+    )
     (relation,) = found.relations
     assert found.allows(relation, "A", "C")
     assert found.allows(relation, "B", "anything")
@@ -89,7 +97,9 @@ def test_an_ontology_without_a_class_is_refused(turtle: str) -> None:
 
 def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "socket", lambda *_, **__: pytest.fail("a socket was opened"))
-    found = ontology("<http://192.0.2.1/> owl:imports <http://192.0.2.1/other.ttl> . :A a owl:Class ; rdfs:subClassOf <http://192.0.2.1/B> .")
+    found = ontology(
+        "<http://192.0.2.1/> owl:imports <http://192.0.2.1/other.ttl> . :A a owl:Class ; rdfs:subClassOf <http://192.0.2.1/B> ."
+    )
     assert [c.name for c in found.classes] == ["A"]
 
 

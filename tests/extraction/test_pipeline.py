@@ -74,7 +74,9 @@ def test_activities_by_way_of_json_give_the_graph_of_extract(options: dict[str, 
 
 
 def test_mentions_in_overlaps_are_counted_once() -> None:
-    once, overlapping = (extract(document(chunk_size=size, chunk_overlap=over)) for size, over in ((100_000, 0), (400, 200)))
+    once, overlapping = (
+        extract(document(chunk_size=size, chunk_overlap=over)) for size, over in ((100_000, 0), (400, 200))
+    )
     assert overlapping.stats.chunks > 3
     expected = {e.name: [m.start for m in e.mentions] for e in once.entities}
     assert {e.name: [m.start for m in e.mentions] for e in overlapping.entities} == expected
@@ -95,14 +97,21 @@ def test_importing_the_package_loads_no_model_library() -> None:
 
 
 def test_entities_of_a_chunk_are_those_mentioned_in_it_or_in_its_lead_in() -> None:
-    chunks = [Chunk(start=0, end=1_000, index=0), Chunk(start=900, end=3_000, index=1), Chunk(start=3_000, end=4_000, index=2)]
+    chunks = [
+        Chunk(start=0, end=1_000, index=0),
+        Chunk(start=900, end=3_000, index=1),
+        Chunk(start=3_000, end=4_000, index=2),
+    ]
 
     def at(key: str, *starts: int) -> Entity:
         found = tuple(Mention(start=s, end=s + 3, text="Ada", label="PERSON", confidence=1) for s in starts)
         return Entity(id=key, name=key, type="Person", aliases=(), mentions=found, confidence=1)
 
     entities = [at("first", 0), at("overlap", 950), at("lead", 3_000 - LEAD_IN), at("edge", 997, 3_000)]
-    found = [{entity.id: [m.start for m in entity.mentions] for entity in part} for part in entities_by_chunk(entities, chunks)]
+    found = [
+        {entity.id: [m.start for m in entity.mentions] for entity in part}
+        for part in entities_by_chunk(entities, chunks)
+    ]
     assert found == [
         {"first": [0], "overlap": [950], "edge": [997]},
         {"overlap": [950], "lead": [2_400], "edge": [997]} if LEAD_IN < 900 else {},
@@ -111,7 +120,9 @@ def test_entities_of_a_chunk_are_those_mentioned_in_it_or_in_its_lead_in() -> No
 
 
 def test_batches_keep_order_and_size() -> None:
-    candidates = resolve(Mention(start=i * 9, end=i * 9 + 4, text=f"N{i:03}", label="PERSON", confidence=1) for i in range(7))
+    candidates = resolve(
+        Mention(start=i * 9, end=i * 9 + 4, text=f"N{i:03}", label="PERSON", confidence=1) for i in range(7)
+    )
     parts = batches(candidates, 3)
     assert [len(part) for part in parts] == [3, 3, 1]
     assert [candidate for part in parts for candidate in part] == candidates
@@ -129,7 +140,9 @@ def test_example_documents_give_consistent_graphs(article: Path) -> None:
     builtin = load_ontology(None)
     types = {entity.id: entity.type for entity in graph.entities}
     predicates = {relation.name: relation for relation in builtin.relations}
-    assert all(builtin.allows(predicates[fact.predicate], types[fact.subject], types[fact.object]) for fact in graph.relations)
+    assert all(
+        builtin.allows(predicates[fact.predicate], types[fact.subject], types[fact.object]) for fact in graph.relations
+    )
 
 
 nasty = pytest.mark.skipif(not NASTY.exists(), reason=f"{NASTY} is not here")
@@ -172,7 +185,9 @@ def test_nasty_documents_are_accepted_with_true_offsets(file: str) -> None:
 
 @nasty
 def test_a_lone_surrogate_in_json_is_refused() -> None:
-    raw = TypeAdapter(dict[str, str]).validate_python(__import__("json").loads((NASTY / "lone_surrogate.json").read_text()))
+    raw = TypeAdapter(dict[str, str]).validate_python(
+        __import__("json").loads((NASTY / "lone_surrogate.json").read_text())
+    )
     with pytest.raises(InvalidDocumentError, match=r"U\+D800"):
         parse_extraction_input({"document_id": "d", **raw})
 

@@ -34,7 +34,11 @@ def test_a_surname_belongs_to_the_one_person_who_has_it() -> None:
 
 def test_a_surname_that_two_share_is_not_guessed() -> None:
     twice = ["PERSON Ada Lovelace", "PERSON William Lovelace"] * 2
-    assert set(grouped(resolve(mentions(*twice, "PERSON Lovelace")))) == {"ada-lovelace", "william-lovelace", "lovelace"}
+    assert set(grouped(resolve(mentions(*twice, "PERSON Lovelace")))) == {
+        "ada-lovelace",
+        "william-lovelace",
+        "lovelace",
+    }
 
 
 def test_a_surname_means_the_main_person_where_the_other_is_mentioned_once() -> None:

@@ -18,7 +18,10 @@ from tests.postgres import TEMPLATE, PostgresServer, opened
 
 EXECUTIONS = 6_000
 RUNNING = 40
-"""The newest ones; the others are completed. One in three is of `ORGANIZATION`."""
+"""The newest ones; the others are completed. One in three is of `ORGANIZATION`, and one in four is due for a launch."""
+
+DUE = RUNNING // 4
+"""The newer half of them has an open run."""
 
 RUNS_OF_ONE = 2
 ATTEMPTS_OF_ONE = 300
@@ -44,7 +47,8 @@ SELECT 'knowledge_workflow_execution__' || {_uuid("n")},
         ELSE 'shared_organization__00000000-0000-7000-8000-00000000000' || (n % 3) END,
     'extraction', 1, CASE WHEN is_running THEN 'running' ELSE 'completed' END, '{{}}',
     CASE WHEN NOT is_running THEN '{{}}'::jsonb END,
-    started_at, CASE WHEN NOT is_running THEN started_at END, started_at, '', 'key-' || n, started_at
+    started_at, CASE WHEN NOT is_running THEN started_at END, started_at, '', 'key-' || n,
+    now() + CASE n % 4 WHEN 0 THEN - interval '1 hour' ELSE interval '1 hour' END
 FROM (SELECT n, n > {EXECUTIONS - RUNNING} AS is_running,
     timestamptz '2026-01-01 00:00Z' + n * interval '1 minute' AS started_at
     FROM generate_series(1, {EXECUTIONS}) AS n) AS numbers;
@@ -170,9 +174,9 @@ QUESTIONS = [
     ),
     Question(
         "running executions to launch",
-        lambda t: t.executions.take_launchable(limit=5, workflow_types=["extraction"], next_try_seconds=60),
+        lambda t: t.executions.take_launchable(limit=DUE, workflow_types=["extraction"], next_try_seconds=60),
         f"ix_{EXECUTION}_launch_at",
-        3 * RUNNING,
+        DUE + DUE * RUNS_OF_ONE + DUE // 2,
     ),
     Question("runs of an execution", lambda t: t.runs.list_of(ONE), f"ix_{RUN}_execution", RUNS_OF_ONE),
     Question("run by Dagster's id", lambda t: t.runs.find("run-77-1"), f"uq_{RUN}_dagster_run_id", 1),

@@ -8,6 +8,7 @@ models use.
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from beep_orchestration.extraction.local.factuality import is_doubtful
 from beep_orchestration.extraction.local.word_lists import words
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _of_verb(verb: "Token") -> Iterator[Statement]:
         yield from _of_passive(verb, subject)
     else:
         yield from _of_active(verb, subject)
-    for noun in _predicate_nouns(verb):
+    for noun in (found for found in _predicate_nouns(verb) if not is_doubtful(found)):
         for phrase, target, strength in _leading_from(noun):
             yield Statement(subject, phrase, target, verb, strength)
 
@@ -179,9 +180,10 @@ def _possession(noun: "Token", owner: "Token") -> Iterator[Statement]:
 
 def _modified(noun: "Token", modifier: "Token") -> Iterator[Statement]:
     """'French inventor', 'Byron's daughter Ada', 'IBM engineer Gene Amdahl'."""
-    if modifier.pos_ in ("ADJ", "PROPN"):
-        yield Statement(noun, "nationality", modifier, noun)
-    elif noun.pos_ == "PROPN" and modifier.pos_ == "NOUN":
+    for origin in (modifier, *modifier.children):
+        if origin.dep_ in ("amod", "compound") and origin.pos_ in ("ADJ", "PROPN"):
+            yield Statement(noun, "nationality", origin, noun)
+    if noun.pos_ == "PROPN" and modifier.pos_ == "NOUN":
         for phrase, target, strength in (*_leading_from(modifier), *_possessors(noun, modifier)):
             yield Statement(noun, phrase, target, noun, strength)
 

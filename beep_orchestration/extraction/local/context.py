@@ -26,7 +26,7 @@ _PHRASE_END = re.compile(
 _SAID_AFTER = {
     "PERSON": (
         r"['’]s? (?:wife|husband|son|daughter|father|mother|brother|sister|colleague|assistant|student)\b"
-        r"|,? (?:(?:had|was|later|also|then|soon|never|first) ){0,3}(?:born|died|married|studied|graduated|wrote|taught"
+        r"| (?:(?:had|was|later|also|then|soon|never|first) ){0,3}(?:born|died|married|studied|graduated|wrote|taught"
         r"|thought|argued|learned|learnt|knew|met|proposed|suggested|realized|realised|described|invented|attended"
         r"|retired)\b"
         r"| and (?:his|her) \w"
@@ -41,7 +41,7 @@ _SAID_AFTER = {
 _SAID_BEFORE = {
     "PERSON": r"\b(?:Dr|Mr|Mrs|Ms|Sir|Professor|Admiral|Captain|Lord|Lady)\.? ",
     "ORG": (
-        r"\b(?:joined|works? for|worked for|working for|acquired by|bought by|founders? of|founded|hired by|employed by"
+        r"\b(?:join(?:ed|ing)?|works? for|worked for|working for|acquired by|bought by|founders? of|founded|hired by|employed by"
         r"|president of|director of|chairman of|employees? of|engineers? at|job at|merged with|subsidiary of"
         r"|taken over by|sold to)(?: the)? "
     ),

@@ -56,7 +56,7 @@ def is_asserted(predicate: "Token") -> bool:
             return False
         if token.dep_ == "conj":
             token = _first_conjunct(token)
-        if token.dep_ not in _COMPLEMENTS:
+        if token.dep_ not in _COMPLEMENTS and not (token.dep_ == "relcl" and _mark(token)):
             return not _is_purpose_or_condition(token)
         if not _lets_complement_stand(token):
             return False
@@ -105,7 +105,9 @@ def _first_conjunct(token: "Token") -> "Token":
 
 
 def _is_purpose_or_condition(clause: "Token") -> bool:
-    return clause.dep_ == "advcl" and (_mark(clause) in _CONDITIONALS or _is_infinitive(clause))
+    """'used it to write', 'if it was bought'; but 'went on to write' has happened."""
+    is_purpose = _is_infinitive(clause) and clause.head.lemma_ != "go"
+    return clause.dep_ == "advcl" and (_mark(clause) in _CONDITIONALS or is_purpose)
 
 
 def _lets_complement_stand(clause: "Token") -> bool:
@@ -114,7 +116,8 @@ def _lets_complement_stand(clause: "Token") -> bool:
         return clause.tag_ in ("VBN", "VBG") or _is_superlative(governor)
     if clause.dep_ == "pcomp":
         return governor.lower_ not in _DENYING_PREPOSITIONS and governor.head.lemma_.lower() not in _NOT_FACTIVE
-    return governor.lemma_.lower() not in _NOT_FACTIVE and _mark(clause) not in _CONDITIONALS
+    governing = [governor, *(child for child in governor.children if child.dep_ in ("acomp", "attr"))]
+    return _mark(clause) not in _CONDITIONALS and not any(word.lemma_.lower() in _NOT_FACTIVE for word in governing)
 
 
 def _is_superlative(noun: "Token") -> bool:

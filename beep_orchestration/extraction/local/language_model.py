@@ -47,6 +47,13 @@ def session() -> Iterator[Session]:
             yield Session(model)
 
 
+def warm_up() -> None:
+    """Load the model and read a sentence with all of it, so that a process forked afterwards need not."""
+    with session() as model:
+        for _ in (*model.names(["Alan Turing lived in London."]), *model.sentences(["He worked there."])):
+            pass
+
+
 def identity(module: str) -> str:
     """Model and rules of one local extractor, as a checkpoint's `code_version`; loads nothing."""
     package = _installed()

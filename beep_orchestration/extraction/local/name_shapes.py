@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from beep_orchestration.extraction.labels import DATES, NUMBERS, ORGANIZATION, PERSON, UNKNOWN
+from beep_orchestration.extraction.local.name_parts import CALENDAR_DATE
 from beep_orchestration.extraction.local.name_spans import Named, Taken
 from beep_orchestration.extraction.local.word_lists import words
 
@@ -32,6 +33,9 @@ _CAPITALS = re.compile(r"(?<![\w-])[A-Z]{3,}(?:-[A-Z]{2,})*(?![\w-])")
 _MOST_CAPITALS = 0.3  # of the letters; above it the text shouts, and capitals mean nothing
 _AND_BEFORE = re.compile(r"(?<![A-Za-z-])(?<![A-Z][a-z] )(?P<other>[A-Z][a-z]{3,}) and $")
 _CAPITALISED = re.compile(r" [A-Z][a-z]+")
+_TITLED_PERSON = re.compile(
+    r"\b(?:Lord|Lady|Sir|Dame|Dr|Mr|Mrs|Ms|Professor|Admiral|Captain|Countess|Baron|Baroness)\.? [A-Z][a-z]+(?: [A-Z][a-z]+)?\b"
+)
 _PARTICLE = re.compile(r"\b(?:(?:von|van|de|der|den|la|le|du|di|da|dos|al|bin|ibn|ten|ter)\s+)+$", re.IGNORECASE)
 
 
@@ -43,6 +47,8 @@ def shaped(text: str, recognized: Sequence[Named]) -> list[Named]:
         *_letters(text),
         *_defined(text, taken),
         *_models(text, taken),
+        *_dates(text),
+        *_titled(text, taken),
         *_joined(text, recognized),
         *_capitals(text, taken),
         *_coordinated(text, recognized, taken),
@@ -108,9 +114,9 @@ def _find_back(text: str, letter: str, before: int, first: int, *, at_word: bool
 
 
 def _label_of(inside: Sequence[Named]) -> str:
-    """That of the longest of these; an organization if it was taken for a person or a number, or if there is none."""
-    label = max(inside, key=lambda name: name.end - name.start).label if inside else ORGANIZATION
-    return ORGANIZATION if label == PERSON or label in DATES | NUMBERS else label
+    """An organization, unless all that was recognized in it is another kind of thing (not a person or a number)."""
+    labels = {name.label for name in inside} - {PERSON, UNKNOWN} - DATES - NUMBERS
+    return min(labels) if labels and ORGANIZATION not in labels else ORGANIZATION
 
 
 def _models(text: str, taken: Taken) -> Iterator[Named]:
@@ -118,6 +124,19 @@ def _models(text: str, taken: Taken) -> Iterator[Named]:
         over = taken.within(found.start(), found.end())
         if not any(name.start <= found.start() and name.end > found.end() for name in over):
             yield Named(found.start(), found.end(), "PRODUCT")
+
+
+def _dates(text: str) -> Iterator[Named]:
+    """Days and months of a year, which are sometimes recognized in part only; a bare year may be a number."""
+    found = (date for date in CALENDAR_DATE.finditer(text) if " " in date.group())
+    return (Named(date.start(), date.end(), "DATE") for date in found)
+
+
+def _titled(text: str, taken: Taken) -> Iterator[Named]:
+    """'Lord Byron', where that was overlooked."""
+    for found in _TITLED_PERSON.finditer(text):
+        if taken.is_free(found.start(), found.end()):
+            yield Named(found.start(), found.end(), PERSON)
 
 
 def _capitals(text: str, taken: Taken) -> Iterator[Named]:

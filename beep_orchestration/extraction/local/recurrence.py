@@ -4,7 +4,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from beep_orchestration.extraction.labels import DATES, NUMBERS, PERSON, PLACES, UNKNOWN
+from beep_orchestration.extraction.labels import DATES, NUMBERS, ORGANIZATION, PERSON, PLACES, UNKNOWN
 from beep_orchestration.extraction.local.name_spans import Named, disjoint
 from beep_orchestration.extraction.local.type_words import WORD_LABELS
 
@@ -12,6 +12,7 @@ _WORD = re.compile(r"[^\W\d_][\w'’&./-]*")
 _LED_BY = re.compile(r"\b(?:in|at|near|from|to)(?: the)? $")
 _INSIDE = re.compile(r"\b(?:in|at|near) $")
 _ARTICLE = re.compile(r"\b(?:the|an?) $")
+_CODE_NAME = re.compile(r"[A-Z]{5,}")
 _POSSESSIVE = re.compile(r"['’]")
 _ROLE = re.compile(r"\b(?P<role>[a-z]+) $")
 _SHORTEST = 3
@@ -48,6 +49,8 @@ class KnownNames:
         if name.label in DATES | NUMBERS:
             return name
         before = text[max(0, name.start - 30) : name.start]
+        if name.label == ORGANIZATION and _CODE_NAME.fullmatch(text, name.start, name.end) and _ARTICLE.search(before):
+            return name._replace(label="PRODUCT")  # 'the ARPANET'
         if name.label == PERSON:
             if _ARTICLE.search(before):
                 return name._replace(label="PRODUCT")  # 'the Alto'

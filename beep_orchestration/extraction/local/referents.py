@@ -139,9 +139,11 @@ class Referents:
         'Obama awarded her a medal': an object is never its own verb's subject.
         """
         clause = None if token.dep_ in ("nsubj", "nsubjpass", "poss") else _verb_over(token)
-        earlier = [word for word in token.sent if word.i < token.i and word.i in self._names and word.head != clause]
+        earlier = [word for word in token.sent if word.i < token.i and word.i in self._names]
         subjects = [word for word in earlier if word.dep_ in ("nsubj", "nsubjpass")]
-        return [self._names[word.i] for word in subjects[-1:] or earlier]
+        own = {self._names[word.i].id for word in subjects if word.head == clause}
+        names = [self._names[word.i] for word in subjects[-1:]] or [self._names[word.i] for word in earlier]
+        return [name for name in names if name.id not in own]
 
 
 def concept_of(entity: Entity) -> str:

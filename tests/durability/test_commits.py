@@ -1,0 +1,412 @@
+"""One transaction for what an activity reached: after any failure all of it is there, or none, and never twice."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import DataError
+
+from beep_orchestration import faults
+from beep_orchestration.changes import BeginStage, CompleteAttempt, EndExecution, StartAttempt
+from beep_orchestration.commits import CheckpointWriter
+from beep_orchestration.errors import ClaimLostError, DatabaseUnavailableError, ExecutionCancelledError
+from beep_orchestration.faults import FaultPoint
+from beep_orchestration.ids import WorkflowExecutionId
+from beep_orchestration.models import PROGRESS_SIGNAL, ActivityStatus, ExecutionStatus
+from beep_orchestration.persistence import Database, WorkflowPersistence
+from beep_orchestration.persistence.activities import NewAttempt
+from beep_orchestration.reconciliation import cancel_execution
+from tests.durability.worker import calls, journalled, run_and_die
+from tests.durability.workflow import (
+    LONG_LEASE,
+    STAGE,
+    FailsFirst,
+    Journal,
+    assert_consistent,
+    attempts,
+    claim,
+    completed,
+    end_leases,
+    end_sessions,
+    load,
+    running,
+    signals,
+    start,
+    statuses,
+)
+from tests.factories import ERROR, new_attempt, with_signal
+from tests.postgres import opened
+from tests.waiting import wait_until
+
+COUNT = 4
+CHECKPOINT_POINTS: list[FaultPoint] = ["before_checkpoint_commit", "after_checkpoint_commit"]
+ATTEMPT_POINTS: list[FaultPoint] = ["before_attempt_commit", "after_attempt_commit"]
+LONG_WAIT = 30.0
+
+
+class Unreliable(Database):
+    """A database whose connection is lost around the writer's commits that are chosen by number, counted from 1."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.number = 0
+        self.before: Callable[[int], bool] = bool_of_nothing
+        self.after: Callable[[int], bool] = bool_of_nothing
+        self.when_lost: Callable[[], object] = list
+
+    @contextmanager
+    def transaction(self) -> Iterator[WorkflowPersistence]:
+        if threading.current_thread().name != "checkpoint-writer":
+            with super().transaction() as tables:
+                yield tables
+            return
+        self.number += 1
+        number = self.number
+        try:
+            with super().transaction() as tables:
+                yield tables
+                if self.before(number):
+                    raise DatabaseUnavailableError(self.safe_url, "lost before the commit")
+        except DatabaseUnavailableError:
+            self.when_lost()
+            raise
+        if self.after(number):
+            raise DatabaseUnavailableError(self.safe_url, "lost after the commit")
+
+
+def bool_of_nothing(_: int) -> bool:
+    return False
+
+
+@contextmanager
+def unreliable_database(url: str) -> Iterator[Unreliable]:
+    database = Unreliable(url)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+@contextmanager
+def writer_of(database: Database, execution: WorkflowExecutionId) -> Iterator[CheckpointWriter]:
+    writer = CheckpointWriter(database, claim(database, execution), lease_seconds=LONG_LEASE)
+    try:
+        yield writer
+    finally:
+        writer.close()
+
+
+def begun(database: Database, writer: CheckpointWriter, execution: WorkflowExecutionId, count: int) -> list[NewAttempt]:
+    """Attempts of that many activities, under way."""
+    row = load(database, execution)
+    made = [new_attempt(row, activity_name=f"{STAGE}-{number}", activity_type=STAGE) for number in range(count)]
+    writer.commit(BeginStage(activity_type=STAGE, total=count, done=0)).result(LONG_WAIT)
+    wait_all([writer.commit(StartAttempt(attempt=attempt)) for attempt in made])
+    return made
+
+
+def wait_all(futures: list[Future[None]]) -> None:
+    for future in futures:
+        future.result(LONG_WAIT)
+
+
+@pytest.mark.parametrize("index", range(COUNT))
+@pytest.mark.parametrize("point", CHECKPOINT_POINTS)
+def test_a_worker_killed_around_a_checkpoint_leaves_all_of_it_or_none(
+    database: Database, database_url: str, tmp_path: Path, point: FaultPoint, index: int
+) -> None:
+    execution, journal = start(database), tmp_path / "journal"
+    run_and_die(database_url, execution, journal, COUNT, (point, f"{STAGE}-{index}"))
+    done = index if point == "before_checkpoint_commit" else index + 1
+    assert completed(database, execution) == [f"{STAGE}-{number}" for number in range(done)]
+    assert_consistent(database, execution)
+    end_leases(database, execution)
+    with running(database, execution, "run-next") as runner:
+        assert runner.run(STAGE, journalled(journal, COUNT), concurrency=1) == list(range(COUNT))
+    expected = [2 if number == index and number == done else 1 for number in range(COUNT)]
+    assert [calls(journal, number) for number in range(COUNT)] == expected
+    assert_consistent(database, execution)
+    open_rows = [row for row in attempts(database, execution) if row.status is ActivityStatus.RUNNING]
+    assert open_rows == []
+
+
+@pytest.mark.parametrize("point", ATTEMPT_POINTS)
+def test_a_worker_killed_around_the_start_of_an_attempt_loses_nothing(
+    database: Database, database_url: str, tmp_path: Path, point: FaultPoint
+) -> None:
+    execution, journal = start(database), tmp_path / "journal"
+    run_and_die(database_url, execution, journal, COUNT, (point, f"{STAGE}-2"))
+    assert calls(journal, 2) == 0
+    end_leases(database, execution)
+    with running(database, execution, "run-next") as runner:
+        assert runner.run(STAGE, journalled(journal, COUNT), concurrency=1) == list(range(COUNT))
+    assert [calls(journal, number) for number in range(COUNT)] == [1] * COUNT
+    made = ["completed"] if point == "before_attempt_commit" else ["failed", "completed"]
+    assert statuses(database, execution)[f"{STAGE}-2"] == made
+
+
+@pytest.mark.parametrize("point", ["before_completion_commit", "after_completion_commit"])
+def test_a_worker_killed_around_the_completion_completes_once(
+    database: Database, database_url: str, tmp_path: Path, point: FaultPoint
+) -> None:
+    execution, journal = start(database), tmp_path / "journal"
+    run_and_die(database_url, execution, journal, COUNT, (point, execution))
+    is_completed = point == "after_completion_commit"
+    assert (load(database, execution).status is ExecutionStatus.COMPLETED) == is_completed
+    end_leases(database, execution)
+    with running(database, execution, "run-next") as runner:
+        assert runner.run(STAGE, journalled(journal, COUNT), concurrency=1) == list(range(COUNT))
+        runner.complete({"by": "run-next"})
+    with database.transaction() as tables:
+        assert tables.executions.load_output(execution) == {"by": "run-dead" if is_completed else "run-next"}
+    assert [calls(journal, number) for number in range(COUNT)] == [1] * COUNT
+
+
+@pytest.mark.parametrize("point", CHECKPOINT_POINTS)
+def test_a_process_that_fails_around_a_commit_leaves_all_of_it_or_none(database: Database, point: FaultPoint) -> None:
+    execution, journal = start(database), Journal()
+
+    def fail(activity_name: str) -> None:
+        if activity_name == f"{STAGE}-1":
+            raise RuntimeError("broken on purpose")
+
+    faults.inject(point, fail)
+    with running(database, execution) as runner, pytest.raises(RuntimeError, match="broken on purpose"):
+        runner.run(STAGE, journal.activities(3), concurrency=1)
+    faults.clear()
+    done = 1 if point == "before_checkpoint_commit" else 2
+    assert len(completed(database, execution)) == done
+    assert_consistent(database, execution)
+    with running(database, execution) as runner:
+        assert runner.run(STAGE, journal.activities(3), concurrency=1) == [0, 1, 2]
+    assert journal.calls[f"{STAGE}-1"] == 3 - done
+    assert_consistent(database, execution)
+
+
+@pytest.mark.parametrize("loss", ["before", "after"])
+@pytest.mark.parametrize("phase", [0, 1, 2])
+def test_a_connection_lost_around_a_commit_doubles_nothing_and_loses_nothing(
+    database: Database, database_url: str, loss: str, phase: int
+) -> None:
+    execution, journal = start(database), Journal()
+    with unreliable_database(database_url) as unreliable, running(unreliable, execution) as runner:
+        setattr(unreliable, loss, lambda number: number % 3 == phase)
+        assert runner.run(STAGE, journal.activities(5), concurrency=2) == [0, 1, 2, 3, 4]
+        runner.complete({"sum": 10})
+        assert unreliable.number > 8
+    assert set(journal.calls.values()) == {1}
+    assert set(map(tuple, statuses(database, execution).values())) == {("completed",)}
+    assert_consistent(database, execution)
+    row = load(database, execution)
+    assert (row.status, row.checkpoint.stages[STAGE].attempts) == (ExecutionStatus.COMPLETED, 5)
+
+
+def test_a_failure_whose_answer_was_lost_is_recorded_once(database: Database, database_url: str) -> None:
+    execution, journal = start(database), Journal()
+    call = FailsFirst([ValueError("first"), ValueError("second")], value=1)
+    with unreliable_database(database_url) as unreliable, running(unreliable, execution) as runner:
+        unreliable.after = lambda number: number % 2 == 1
+        assert runner.run(STAGE, [journal.activity(0, call)], concurrency=1) == [1]
+    assert statuses(database, execution) == {f"{STAGE}-0": ["failed", "failed", "completed"]}
+    assert_consistent(database, execution)
+
+
+class StillCommitting(Database):
+    """Its next commit goes on in the server after the connection was lost, until somebody waits for the row's lock."""
+
+    is_armed = False
+    late_commit: threading.Thread
+
+    def arm(self) -> None:
+        faults.clear()
+        self.is_armed = True
+
+    @contextmanager
+    def transaction(self) -> Iterator[WorkflowPersistence]:
+        if not self.is_armed:
+            with super().transaction() as tables:
+                yield tables
+            return
+        self.is_armed = False
+        connection = self.engine.connect()
+        transaction = connection.begin()
+        yield WorkflowPersistence(connection)
+
+        def commit_late() -> None:
+            wait_until(self._somebody_waits_for_a_lock)
+            transaction.commit()
+            connection.close()
+
+        self.late_commit = threading.Thread(target=commit_late)
+        self.late_commit.start()
+        raise DatabaseUnavailableError(self.safe_url, "lost during the commit")
+
+    def _somebody_waits_for_a_lock(self) -> bool:
+        with self.engine.connect() as connection:
+            return bool(connection.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE NOT granted").scalar_one())
+
+
+def test_a_commit_that_the_server_is_still_at_is_waited_for_and_not_made_twice(
+    database: Database, database_url: str
+) -> None:
+    execution, late = start(database), StillCommitting(database_url)
+    with writer_of(late, execution) as writer:
+        attempt = begun(database, writer, execution, 1)[0]
+        faults.inject("before_checkpoint_commit", lambda _: late.arm())
+        writer.commit(CompleteAttempt(attempt=attempt, output="1")).result(LONG_WAIT)
+        late.late_commit.join(LONG_WAIT)
+    late.close()
+    assert completed(database, execution) == [f"{STAGE}-0"]
+    assert_consistent(database, execution)
+
+
+def _cancelled(database: Database, execution: WorkflowExecutionId) -> None:
+    with database.transaction() as tables:
+        assert cancel_execution(tables, execution)
+
+
+@pytest.mark.parametrize(
+    ("rival", "refusal", "status"),
+    [
+        (_cancelled, ExecutionCancelledError, ExecutionStatus.CANCELLED),
+        (claim, ClaimLostError, ExecutionStatus.RUNNING),
+    ],
+    ids=["cancelled", "claimed"],
+)
+def test_a_repeated_commit_is_refused_when_the_execution_is_no_longer_this_runs(
+    database: Database,
+    database_url: str,
+    rival: Callable[[Database, WorkflowExecutionId], object],
+    refusal: type[Exception],
+    status: ExecutionStatus,
+) -> None:
+    execution = start(database)
+
+    def lose_to_the_rival(_: str) -> None:
+        faults.clear()
+        unreliable.before = lambda _: True
+        unreliable.when_lost = rival_wins
+
+    def rival_wins() -> None:
+        unreliable.before, unreliable.when_lost = bool_of_nothing, list
+        rival(database, execution)
+
+    with unreliable_database(database_url) as unreliable, writer_of(unreliable, execution) as writer:
+        begun(database, writer, execution, 1)
+        faults.inject("before_completion_commit", lose_to_the_rival)
+        with pytest.raises(refusal):
+            writer.commit(EndExecution(output={})).result(LONG_WAIT)
+    assert load(database, execution).status is status
+
+
+def test_an_execution_goes_on_when_the_server_ends_every_session(database: Database, database_url: str) -> None:
+    execution, journal, ended = start(database), Journal(), []
+
+    def ends_the_sessions(number: int) -> int:
+        if number % 3 == 0:
+            ended.append(end_sessions(database_url))
+        return number
+
+    activities = [journal.activity(number, lambda number=number: ends_the_sessions(number)) for number in range(12)]
+    with running(database, execution) as runner:
+        assert runner.run(STAGE, activities, concurrency=3) == list(range(12))
+        runner.complete({"sum": 66})
+    assert min(ended) >= 1
+    assert set(journal.calls.values()) == {1}
+    assert_consistent(database, execution)
+
+
+def test_progress_is_gap_free_beside_signals_that_are_sent_meanwhile(database: Database) -> None:
+    execution, journal, count = start(database), Journal(), 20
+
+    def is_signalled(number: int) -> int:
+        with database.transaction() as tables:
+            with_signal(tables, execution)
+        return number
+
+    activities = [journal.activity(number, lambda number=number: is_signalled(number)) for number in range(count)]
+    with running(database, execution) as runner:
+        runner.run(STAGE, activities, concurrency=5)
+    assert_consistent(database, execution)
+    sent = signals(database, execution)
+    assert len(sent) == 2 * count
+    assert [signal.created_at for signal in sent] == sorted(signal.created_at for signal in sent)
+    done = [signal.payload["done"] for signal in sent if signal.signal_name == PROGRESS_SIGNAL]
+    assert done == list(range(1, count + 1))
+
+
+def test_changes_that_wait_at_the_same_moment_share_a_transaction(database: Database, database_url: str) -> None:
+    execution, count = start(database), 50
+    release, commits = threading.Event(), []
+    with opened(database_url) as counted, writer_of(counted, execution) as writer:
+        made = begun(database, writer, execution, count)
+        event.listen(counted.engine, "commit", commits.append)
+        faults.inject("before_checkpoint_commit", lambda _: release.wait(LONG_WAIT))
+        futures = [writer.commit(CompleteAttempt(attempt=attempt, output="1")) for attempt in made]
+        release.set()
+        wait_all(futures)
+        assert len(commits) <= 2
+    assert len(completed(database, execution)) == count
+    assert_consistent(database, execution)
+
+
+def test_whoever_waits_for_a_commit_goes_on_only_when_it_is_durable(database: Database, database_url: str) -> None:
+    execution, seen = start(database), []
+    with opened(database_url) as writing, writer_of(writing, execution) as writer:
+        for attempt in begun(database, writer, execution, 10):
+            future = writer.commit(CompleteAttempt(attempt=attempt, output="1"))
+            future.add_done_callback(lambda _, attempt=attempt: seen.append(_status(database, attempt)))
+    assert seen == [ActivityStatus.COMPLETED] * 10
+
+
+def test_no_change_waits_for_ever_when_the_writer_has_stopped(database: Database) -> None:
+    execution = start(database)
+    with writer_of(database, execution) as writer:
+        made = begun(database, writer, execution, 3)
+        claim(database, execution)
+        futures = [writer.commit(CompleteAttempt(attempt=attempt, output="1")) for attempt in made]
+        for future in futures:
+            with pytest.raises(ClaimLostError):
+                future.result(LONG_WAIT)
+        with pytest.raises(ClaimLostError):
+            writer.commit(EndExecution(error=ERROR)).result(LONG_WAIT)
+    assert completed(database, execution) == []
+
+
+def test_a_waiter_that_gives_up_does_not_end_the_writer(database: Database) -> None:
+    execution, release = start(database), threading.Event()
+    with writer_of(database, execution) as writer:
+        made = begun(database, writer, execution, 2)
+        faults.inject("before_checkpoint_commit", lambda _: release.wait(LONG_WAIT))
+
+        async def gives_up() -> None:
+            waiter = asyncio.ensure_future(asyncio.wrap_future(futures[0]))
+            await asyncio.sleep(0)
+            waiter.cancel()
+
+        futures = [writer.commit(CompleteAttempt(attempt=made[0], output="1"))]
+        asyncio.run(gives_up())
+        release.set()
+        writer.commit(CompleteAttempt(attempt=made[1], output="2")).result(LONG_WAIT)
+    assert len(completed(database, execution)) == 2
+
+
+def test_a_change_that_the_tables_refuse_is_refused_alone_later(database: Database) -> None:
+    execution = start(database)
+    with writer_of(database, execution) as writer:
+        made = begun(database, writer, execution, 1)
+        with pytest.raises(DataError):
+            writer.commit(CompleteAttempt(attempt=made[0], output="no JSON")).result(LONG_WAIT)
+        writer.commit(CompleteAttempt(attempt=made[0], output="1")).result(LONG_WAIT)
+    assert_consistent(database, execution)
+    assert len(completed(database, execution)) == 1
+
+
+def _status(database: Database, attempt: NewAttempt) -> ActivityStatus | None:
+    with database.transaction() as tables:
+        return tables.activities.find_status(attempt.id)

@@ -1,0 +1,86 @@
+"""The embedded PostgreSQL: started once by whoever comes first, on a socket only, stopped with its rows kept."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from beep_orchestration import embedded
+from beep_orchestration.errors import ConfigurationError
+from beep_orchestration.persistence.schema import MIGRATIONS
+from beep_orchestration.settings import Settings
+
+
+@pytest.fixture
+def data_folder() -> Iterator[Path]:
+    """A folder that the server's user can reach too, with no server left behind."""
+    folder = Path(tempfile.mkdtemp(prefix="beep-test-"))
+    yield folder
+    embedded.stop(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_running_server_is_found_and_its_rows_survive_a_stop(data_folder: Path) -> None:
+    url, is_started_here = embedded.start(data_folder)
+    assert is_started_here
+    assert embedded.start(data_folder) == (url, False)
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE kept (number int)")
+        assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
+    embedded.stop(data_folder)
+    embedded.stop(data_folder)
+    assert embedded.find_socket_folder(data_folder / "postgres") is None
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(url)
+    url, is_started_here = embedded.start(data_folder)
+    assert is_started_here
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+
+
+START = """
+import sys
+from pathlib import Path
+from beep_orchestration import embedded
+print(embedded.start(Path(sys.argv[1]))[1])
+"""
+
+
+def test_of_processes_that_start_it_at_once_one_does(data_folder: Path) -> None:
+    with ExitStack() as stack:
+        command = [sys.executable, "-c", START, str(data_folder)]
+        processes = [
+            stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=MIGRATIONS.parent))
+            for _ in range(3)
+        ]
+        answers = sorted(process.communicate(timeout=60)[0].strip() for process in processes)
+    assert answers == ["False", "False", "True"]
+
+
+def test_a_configured_database_starts_nothing(tmp_path: Path) -> None:
+    settings = Settings(database_url=SecretStr("postgresql://host/database"), data_folder=tmp_path / "data")
+    with embedded.database_url(settings) as url:
+        assert url == "postgresql://host/database"
+    assert not (tmp_path / "data").exists()
+
+
+def test_who_started_the_server_stops_it_and_nobody_else_does(data_folder: Path) -> None:
+    settings = Settings(database_url=None, data_folder=data_folder)
+    with embedded.database_url(settings) as url:
+        with embedded.database_url(settings) as same:
+            assert same == url
+        psycopg.connect(url).close()
+    assert embedded.find_socket_folder(data_folder / "postgres") is None
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match="BEEP_DATA_FOLDER"):
+        embedded.start(tmp_path / "file" / "data")
