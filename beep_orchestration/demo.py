@@ -38,7 +38,7 @@ def run_demo(
     """
     with _services(settings, console) as (services, reachable):
         with WorkflowService.connect(reachable, organization_id=organization) as service:
-            names = _start_all(service, console)
+            names = _start_all(service)
             ended = list(follow(service, names, console).values())
             graphs = {names[status.execution_id]: _load(service, status.execution_id) for status in _completed(ended)}
         for graph, text in graphs.values():
@@ -81,7 +81,7 @@ def _with_free_port(settings: Settings, console: Console) -> Settings:
     return settings
 
 
-def _start_all(service: WorkflowService, console: Console) -> dict[str, str]:
+def _start_all(service: WorkflowService) -> dict[str, str]:
     """Start or take up an execution for each document, short documents first; their names by execution."""
     names: dict[str, str] = {}
     for path in sorted(DOCUMENTS.glob("*.txt"), key=lambda path: path.stat().st_size):

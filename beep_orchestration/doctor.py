@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]  # has no types of its own
 
 from beep_orchestration import embedded
 from beep_orchestration.errors import BeepError, SchemaVersionError

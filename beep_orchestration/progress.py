@@ -1,9 +1,10 @@
-"""Executions under way as people and scripts see them: one line or one row of bars each, until they have ended."""
+"""Executions under way as people see them: a row of bars for each, or lines where nothing can move."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from beep_orchestration.extraction.exports.characters import visible
 from beep_orchestration.models import ExecutionStatus, StageProgress, WorkflowStatus
 from beep_orchestration.workflow_types import get_workflow_type
 
@@ -14,7 +15,13 @@ if TYPE_CHECKING:
     from beep_orchestration.service import WorkflowService
 
 _POLL_SECONDS = 0.25
-_LONGEST_NAME = 40
+_WIDE = 110
+"""From this many columns on there is room for a bar beside each count, and for durations."""
+_NARROW_STATE, _WIDE_STATE = len("cancelled"), len("completed in 999.9 s")
+_BAR_AND_COUNT = len("━━━━━ 66/66")
+_SHORTEST_NAME = 12
+_GAP = 2
+_NOT_BEGUN = StageProgress(done=0, total=0)
 _COLOURS = {
     ExecutionStatus.RUNNING: "cyan",
     ExecutionStatus.COMPLETED: "green",
@@ -37,79 +44,94 @@ def changes(service: "WorkflowService", execution_ids: Iterable[str]) -> Iterato
 
 
 def follow(service: "WorkflowService", names: Mapping[str, str], console: "Console") -> dict[str, WorkflowStatus]:
-    """Show the named executions until all have ended; how they ended. At a terminal bars move, elsewhere lines follow."""
-    statuses: dict[str, WorkflowStatus] = {}
-    if not console.is_terminal:
-        for status in changes(service, names):
-            for line in new_lines(names[status.execution_id], statuses.get(status.execution_id), status):
-                console.print(line, soft_wrap=True, markup=False, highlight=False)
-            statuses[status.execution_id] = status
-        return statuses
+    """Show the named executions until all have ended; how they ended.
 
+    At a terminal bars move; elsewhere a line is added for each activity type that is done and for each end.
+    """
+    shown = {execution_id: visible(name) for execution_id, name in names.items()}
+    return _follow_live(service, shown, console) if console.is_terminal else _follow_lines(service, shown, console)
+
+
+def _follow_live(
+    service: "WorkflowService", names: Mapping[str, str], console: "Console"
+) -> dict[str, WorkflowStatus]:
     from rich.live import Live  # noqa: PLC0415 - only people at a terminal need it
 
-    with Live(console=console, refresh_per_second=8, vertical_overflow="visible") as live:
+    statuses: dict[str, WorkflowStatus] = {}
+    with Live(console=console, refresh_per_second=8) as live:
         for status in changes(service, names):
             statuses[status.execution_id] = status
-            live.update(bars(names, statuses))
+            live.update(bars(names, statuses, width=console.width))
+    return statuses
+
+
+def _follow_lines(
+    service: "WorkflowService", names: Mapping[str, str], console: "Console"
+) -> dict[str, WorkflowStatus]:
+    statuses: dict[str, WorkflowStatus] = {}
+    for status in changes(service, names):
+        for line in new_lines(names[status.execution_id], statuses.get(status.execution_id), status):
+            console.print(line, soft_wrap=True, markup=False, highlight=False)
+        statuses[status.execution_id] = status
     return statuses
 
 
 def new_lines(name: str, before: WorkflowStatus | None, now: WorkflowStatus) -> list[str]:
-    """What there is to say of a change: the activity types that got done, and the end."""
+    """What there is to say of a change: the activity types that got done, another run, the end."""
     done_before = set() if before is None else set(_done(before))
     lines = [f"{name}: {kind} {_count(now.activities[kind])}" for kind in _done(now) if kind not in done_before]
     if now.status.is_terminal:
         lines.append(f"{name}: {_state(now)}{_seconds(now)}{_reason(now)}")
-    elif before is not None and now.dagster_run_ids != before.dagster_run_ids and before.dagster_run_ids:
+    elif before is not None and before.dagster_run_ids not in {(), now.dagster_run_ids}:
         lines.append(f"{name}: goes on in another run")
     return lines
 
 
-def bars(names: Mapping[str, str], statuses: Mapping[str, WorkflowStatus]) -> "RenderableType":
-    """A row for each execution with a bar for each of its activity types; the reason below, where one failed."""
+def bars(names: Mapping[str, str], statuses: Mapping[str, WorkflowStatus], *, width: int) -> "RenderableType":
+    """A row for each execution with the progress of each of its activity types; below it why one failed."""
     from rich.console import Group  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    reasons = [
-        Text(f"{names[status.execution_id]}{_reason(status)}", style="red")
-        for status in statuses.values()
-        if status.error is not None
-    ]
-    return Group(_table(names, statuses), *reasons)
+    failed = [status for status in statuses.values() if status.error is not None]
+    reasons = [Text(f"{names[status.execution_id]}{_reason(status)}", style="red") for status in failed]
+    return Group(_table(names, statuses, width=width), *reasons)
 
 
-def _table(names: Mapping[str, str], statuses: Mapping[str, WorkflowStatus]) -> "Table":
+def _table(names: Mapping[str, str], statuses: Mapping[str, WorkflowStatus], *, width: int) -> "Table":
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    kinds = _activity_types(statuses.values())
-    table = Table(box=None, pad_edge=False, expand=True)
-    table.add_column("", max_width=_LONGEST_NAME, no_wrap=True, overflow="ellipsis")
-    for kind in kinds:
-        table.add_column(kind, ratio=1, no_wrap=True, header_style="dim")
-    table.add_column("", width=len("completed in 99.9 s"), no_wrap=True, overflow="ellipsis")
+    is_wide = width >= _WIDE
+    kinds = {kind: _BAR_AND_COUNT if is_wide else len(kind) for kind in _activity_types(statuses.values())}
+    state_width = _WIDE_STATE if is_wide else _NARROW_STATE
+    room = width - sum(kinds.values()) - state_width - _GAP * (len(kinds) + 1)
+    longest = max(map(len, names.values()), default=0)
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
+    table.add_column("", width=max(min(longest, room), _SHORTEST_NAME), no_wrap=True, overflow="ellipsis")
+    for kind, kind_width in kinds.items():
+        table.add_column(kind, width=kind_width, no_wrap=True, header_style="dim")
+    table.add_column("", width=state_width, no_wrap=True)
     for execution_id, name in names.items():
-        status = statuses.get(execution_id)
-        if status is not None:
-            cells = [_cell(status.activities.get(kind)) for kind in kinds]
-            table.add_row(
-                Text(name), *cells, Text(f"{_state(status)}{_seconds(status)}", style=_COLOURS[status.status])
-            )
+        if (status := statuses.get(execution_id)) is not None:
+            cells = [_cell(status.activities.get(kind, _NOT_BEGUN), is_wide=is_wide) for kind in kinds]
+            state = f"{_state(status)}{_seconds(status) if is_wide else ''}"
+            table.add_row(Text(name), *cells, Text(state, style=_COLOURS[status.status]))
     return table
 
 
-def _cell(stage: StageProgress | None) -> "RenderableType":
+def _cell(stage: StageProgress, *, is_wide: bool) -> "RenderableType":
     from rich.progress_bar import ProgressBar  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
+    is_done = stage.done == stage.total
+    count = Text("" if stage is _NOT_BEGUN else _count(stage), style="green" if is_done else "cyan")
+    if not is_wide:
+        return count
     grid = Table.grid(padding=(0, 1), expand=True)
-    grid.add_column(ratio=1, min_width=3)
-    grid.add_column(justify="right", no_wrap=True)
-    if stage is None:
-        grid.add_row(ProgressBar(total=1, completed=0), "")
-    else:
-        grid.add_row(ProgressBar(total=max(stage.total, 1), completed=stage.done), _count(stage))
+    grid.add_column(ratio=1)
+    grid.add_column(no_wrap=True)
+    grid.add_row(ProgressBar(total=max(stage.total, 1), completed=stage.done), count)
     return grid
 
 
@@ -134,7 +156,7 @@ def _count(stage: StageProgress) -> str:
 
 def _state(status: WorkflowStatus) -> str:
     waits = status.status is ExecutionStatus.RUNNING and not status.activities
-    return "waits for a run" if waits else str(status.status)
+    return "accepted" if waits else str(status.status)
 
 
 def _seconds(status: WorkflowStatus) -> str:
@@ -144,4 +166,4 @@ def _seconds(status: WorkflowStatus) -> str:
 
 
 def _reason(status: WorkflowStatus) -> str:
-    return "" if status.error is None else f": {status.error.type}: {status.error.message}"
+    return "" if status.error is None else visible(f": {status.error.type}: {status.error.message}")

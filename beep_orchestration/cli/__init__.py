@@ -1,7 +1,7 @@
 """The `beep` command. Thin: parse, ask the service, print.
 
-`executions` has what is done with one execution, `starting` and `graphs` its beginning and end, `installation` the services.
-Nothing here loads Dagster or spaCy; what does is imported by the command that needs it.
+`starting`, `executions` and `graphs` have what is done with executions, `installation` the services. Nothing here loads
+Dagster or spaCy; what does is imported by the command that needs it.
 """
 
 from beep_orchestration.cli.commands import app

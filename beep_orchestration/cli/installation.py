@@ -13,7 +13,7 @@ from beep_orchestration.cli.executions import require_completed
 from beep_orchestration.cli.invocation import AsJson, console, current_settings, print_json, print_warning
 
 
-def up(ctx: typer.Context, as_json: AsJson = False) -> None:
+def up(as_json: AsJson = False) -> None:
     """Run the services until Ctrl-C: PostgreSQL (unless BEEP_DATABASE_URL is set), code server, webserver, daemon.
 
     What ends by itself is started again. Executions that were under way go on at the next 'beep up'.
@@ -42,7 +42,7 @@ def ended_by_signals() -> Iterator[None]:
         if signal.getsignal(signum) != signal.SIG_IGN
     ]
 
-    def end(signum: int, frame: FrameType | None) -> None:
+    def end(_signum: int, _frame: FrameType | None) -> None:
         for each in signals:
             signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt

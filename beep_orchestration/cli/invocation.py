@@ -39,6 +39,7 @@ class Commands(TyperGroup):
     """Turns an error into one line on stderr and exit code 1; with --trace the whole trace is shown."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # typer's context is click's
+        """Run the command that was named."""
         try:
             return super().invoke(ctx)
         except (BeepError, OSError, ValueError, TimeoutError) as error:

@@ -228,7 +228,9 @@ def _best_name(members: list[Mention]) -> str:
     """The most complete name of a person or organization, else the most frequent; the earliest among equals."""
     counts = Counter(clean_name(member.text) for member in members)
     labels = {member.label for member in members}
-    if labels & {PERSON, ORGANIZATION}:
+    if PERSON in labels:
+        return max(counts, key=lambda name: (len(person_words(name)), -len(name), counts[name]))
+    if ORGANIZATION in labels:
         return max(counts, key=lambda name: (len(name.split()), counts[name]))
     return max(counts, key=lambda name: counts[name])
 

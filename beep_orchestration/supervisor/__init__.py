@@ -1,7 +1,7 @@
-"""The services on one machine: embedded PostgreSQL, code server, webserver and daemon; started together, ended together.
+"""The services of one machine: embedded PostgreSQL, code server, webserver and daemon, which start and end together.
 
-Reading order: `services` (what runs, and for how long), `child` (one process of it), `guard` (why nothing is left behind),
-`ownership` (why there is one of it per data folder), `readiness` (when it can be used), `home` (its files).
+Reading order: `services` (what runs, and for how long), `child` (one process of it), `guard` (why nothing is left
+behind), `ownership` (why a data folder has one of it), `readiness` (when it can be used), `home` (its files).
 """
 
 from beep_orchestration.supervisor.ownership import Owner, find_owner

@@ -20,7 +20,7 @@ MAXIMUM_ENDS = 6
 
 
 class Child:
-    """A process that ought to run as long as its owner, in a session of its own, so that Ctrl-C reaches the owner only."""
+    """A process that ought to run as long as its owner; in a session of its own, so Ctrl-C reaches the owner only."""
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log_folder: Path) -> None:
         self.name = name

@@ -1,10 +1,10 @@
 """The guard: a process that ends what the services' owner started, once the owner has ended, however it ended.
 
-It waits on a pipe of which only the owner has the other end, so a `kill -9` of the owner wakes it as surely as a normal end.
-Asking the kernel instead to signal each child (PR_SET_PDEATHSIG) would reach the children but neither their children, of
-which some have sessions of their own, nor PostgreSQL, and is Linux only. All of them have the owner's mark in their
-environment, which is looked for until nothing has it any more. The guard itself ignores what a terminal or a service
-manager sends to whole groups; it ends by itself within seconds of the owner.
+It waits on a pipe of which only the owner has the other end, so a `kill -9` of the owner wakes it as surely as a normal
+end. Asking the kernel to signal each child (PR_SET_PDEATHSIG) would reach the children but neither theirs, of which some
+have sessions of their own, nor PostgreSQL, and is Linux only. All of them have the owner's mark in their environment,
+and that is looked for until nothing has it any more. The guard ignores what a terminal or a service manager sends to
+whole groups; it ends by itself, within seconds of the owner.
 """
 
 import shutil
@@ -37,8 +37,8 @@ def main(mark: str, folder: str, data_folder: str) -> None:
 def end_marked(mark: str) -> None:
     """Kill every process that has the mark, and those that they start meanwhile.
 
-    Not more gently: what they have committed holds, and a run worker that is asked to end would report its run as failed,
-    although it goes on when the services are back.
+    Not more gently: what they have committed holds, and a run worker that is asked to end would report its run as
+    failed, although it goes on when the services are back.
     """
     while marked := marked_processes(mark):
         for process in marked:

@@ -75,7 +75,7 @@ def _lock(descriptor: int, data_folder: Path) -> None:
         owner = _read(descriptor)
         if owner is not None and _is_alive(owner.pid):
             raise ConfigurationError(
-                f"the services of {data_folder} are run by process {owner.pid} already, at http://{owner.host}:{owner.port}; "
+                f"process {owner.pid} runs the services of {data_folder} already, at {owner.host}:{owner.port}; "
                 "use them, stop that process, or set BEEP_DATA_FOLDER to another folder"
             )
         if time.monotonic() > deadline:

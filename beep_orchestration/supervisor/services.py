@@ -143,13 +143,13 @@ class Services:
 def running_services(settings: Settings, report: Report = logger.warning) -> Iterator[Services]:
     """Run the services of a data folder as long as the block lasts; inside it a run can be launched at once.
 
-    The schema is brought up to date first. A process that ends is started again, with growing delays and a limited number
-    of times; `report` is told. However the block or this process ends, also by SIGKILL, no process that was started stays
-    behind, workers of runs included: executions under way go on when the services run again.
+    The schema is brought up to date first. A process that ends is started again, with growing delays and a limited
+    number of times; `report` is told. However the block or this process ends, also by SIGKILL, no process that was
+    started stays behind, run workers included: executions under way go on when the services run again.
 
     Raises:
-        ConfigurationError: the port is taken, the services of this folder run already, a file or the folder is wrong, or
-            a process ends right after its start (with its last lines).
+        ConfigurationError: the port is taken, the services of this folder run already, a file or the folder is wrong,
+            or a process ends right after its start (with its last lines).
         DatabaseUnavailableError, SchemaVersionError: the database does not answer, or is newer than the code.
         DagsterUnavailableError: the services are not ready after two minutes.
     """

@@ -396,7 +396,7 @@ def test_a_waiter_that_gives_up_does_not_end_the_writer(database: Database) -> N
     assert len(completed(database, execution)) == 2
 
 
-def test_a_change_that_the_tables_refuse_is_refused_alone_later(database: Database) -> None:
+def test_a_change_that_the_tables_refuse_leaves_the_writer_at_work(database: Database) -> None:
     execution = start(database)
     with writer_of(database, execution) as writer:
         made = begun(database, writer, execution, 1)

@@ -46,7 +46,8 @@ def test_classes_relations_and_phrases_are_read() -> None:
 
 def test_a_type_is_all_that_is_above_it_also_in_a_cycle() -> None:
     found = ontology(
-        ":A a owl:Class ; rdfs:subClassOf :B . :B a owl:Class ; rdfs:subClassOf :C . :C a owl:Class ; rdfs:subClassOf :A ."
+        ":A a owl:Class ; rdfs:subClassOf :B . :B a owl:Class ; rdfs:subClassOf :C ."
+        ":C a owl:Class ; rdfs:subClassOf :A ."
     )
     assert all(found.is_a(left, right) for left, right in product("ABC", repeat=2))
     assert not found.is_a("A", "D")
@@ -98,7 +99,8 @@ def test_an_ontology_without_a_class_is_refused(turtle: str) -> None:
 def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "socket", lambda *_, **__: pytest.fail("a socket was opened"))
     found = ontology(
-        "<http://192.0.2.1/> owl:imports <http://192.0.2.1/other.ttl> . :A a owl:Class ; rdfs:subClassOf <http://192.0.2.1/B> ."
+        "<http://192.0.2.1/> owl:imports <http://192.0.2.1/other.ttl> ."
+        ":A a owl:Class ; rdfs:subClassOf <http://192.0.2.1/B> ."
     )
     assert [c.name for c in found.classes] == ["A"]
 

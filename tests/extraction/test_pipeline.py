@@ -4,7 +4,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from pydantic import TypeAdapter
@@ -37,7 +37,7 @@ TEXT = (
 T = TypeVar("T")
 
 
-def document(text: str = TEXT, **options: int) -> ExtractionInput:
+def document(text: str = TEXT, **options: Any) -> ExtractionInput:
     return parse_extraction_input({"document_id": "d", "text": text, "options": options})
 
 
@@ -174,8 +174,19 @@ def test_nasty_documents_are_refused(file: str, problem: str) -> None:
 
 
 @nasty
-@pytest.mark.parametrize("file", ["crlf_mixed.txt", "long_words.txt", "mixed_rtl_emoji_combining.txt", "utf16le_bom.txt",
-                                  "page.html", "tables.md", "sql_and_rdf_meta.txt", "same_name_different_things.txt"])  # fmt: skip
+@pytest.mark.parametrize(
+    "file",
+    [
+        "crlf_mixed.txt",
+        "long_words.txt",
+        "mixed_rtl_emoji_combining.txt",
+        "utf16le_bom.txt",
+        "page.html",
+        "tables.md",
+        "sql_and_rdf_meta.txt",
+        "same_name_different_things.txt",
+    ],
+)
 def test_nasty_documents_are_accepted_with_true_offsets(file: str) -> None:
     text = decode_document((NASTY / file).read_bytes())
     graph = extract(document(text))

@@ -19,7 +19,7 @@ def facts(text: str, ontology: str | None = None) -> set[Fact]:
     [
         ("Alan Turing was born in London.", ("Alan Turing", "born in", "London")),
         ("Alan Turing was born in London on 23 June 1912.", ("Alan Turing", "born on", "23 June 1912")),
-        ("Ada Lovelace (10 December 1815 – 27 November 1852) wrote notes.", ("Ada Lovelace", "died on", "27 November 1852")),
+        ("Ada Lovelace (10 December 1815 – 27 November 1852) wrote.", ("Ada Lovelace", "died on", "27 November 1852")),
         ("Robert Noyce and Gordon Moore founded Intel in 1968.", ("Gordon Moore", "founded", "Intel")),
         ("Robert Noyce and Gordon Moore founded Intel in 1968.", ("Intel", "founded on", "1968")),
         ("Intel was founded by Robert Noyce in California.", ("Robert Noyce", "founded", "Intel")),
@@ -36,8 +36,8 @@ def facts(text: str, ontology: str | None = None) -> set[Fact]:
         ("The American mathematician Claude Shannon juggled.", ("Claude Shannon", "nationality", "American")),
         ("He lived in Murray Hill, New Jersey, for years.", ("Murray Hill", "located in", "New Jersey")),
         ("Alan Turing was a mathematician. He was born in London.", ("Alan Turing", "born in", "London")),
-        ("Alan Turing would later join the University of Manchester.", ("Alan Turing", "worked for", "University of Manchester")),
-        ("Ada Lovelace wrote the book “Notes on Engines” in 1843.", ("Ada Lovelace", "author of", "Notes on Engines")),
+        ("Alan Turing would later join the Royal Society.", ("Alan Turing", "worked for", "Royal Society")),
+        ("Ada Lovelace wrote “Notes on Engines” in 1843.", ("Ada Lovelace", "author of", "Notes on Engines")),
     ],
 )  # fmt: skip
 def test_stated_facts_are_found_the_right_way_round(text: str, fact: Fact) -> None:

@@ -41,7 +41,8 @@ _SAID_AFTER = {
 _SAID_BEFORE = {
     "PERSON": r"\b(?:Dr|Mr|Mrs|Ms|Sir|Professor|Admiral|Captain|Lord|Lady)\.? ",
     "ORG": (
-        r"\b(?:join(?:ed|ing)?|works? for|worked for|working for|acquired by|bought by|founders? of|founded|hired by|employed by"
+        r"\b(?:join(?:ed|ing)?|works? for|worked for|working for|acquired by|bought by|founders? of|founded|hired by"
+        r"|employed by"
         r"|president of|director of|chairman of|employees? of|engineers? at|job at|merged with|subsidiary of"
         r"|taken over by|sold to)(?: the)? "
     ),

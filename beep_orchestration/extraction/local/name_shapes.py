@@ -34,7 +34,8 @@ _MOST_CAPITALS = 0.3  # of the letters; above it the text shouts, and capitals m
 _AND_BEFORE = re.compile(r"(?<![A-Za-z-])(?<![A-Z][a-z] )(?P<other>[A-Z][a-z]{3,}) and $")
 _CAPITALISED = re.compile(r" [A-Z][a-z]+")
 _TITLED_PERSON = re.compile(
-    r"\b(?:Lord|Lady|Sir|Dame|Dr|Mr|Mrs|Ms|Professor|Admiral|Captain|Countess|Baron|Baroness)\.? [A-Z][a-z]+(?: [A-Z][a-z]+)?\b"
+    r"\b(?:Lord|Lady|Sir|Dame|Dr|Mr|Mrs|Ms|Professor|Admiral|Captain|Countess|Baron|Baroness)\.?"
+    r" [A-Z][a-z]+(?: [A-Z][a-z]+)?\b"
 )
 _PARTICLE = re.compile(r"\b(?:(?:von|van|de|der|den|la|le|du|di|da|dos|al|bin|ibn|ten|ter)\s+)+$", re.IGNORECASE)
 

@@ -45,21 +45,23 @@ class KnownNames:
         return index
 
     def _corrected(self, text: str, name: Named) -> Named:
-        """A surname is a person, unless it stands where a place does ('in Washington'); a person never does."""
+        """With another label where the words before the name speak against the one that it has."""
+        before = text[max(0, name.start - 30) : name.start]
         if name.label in DATES | NUMBERS:
             return name
-        before = text[max(0, name.start - 30) : name.start]
-        if name.label == ORGANIZATION and _CODE_NAME.fullmatch(text, name.start, name.end) and _ARTICLE.search(before):
-            return name._replace(label="PRODUCT")  # 'the ARPANET'
         if name.label == PERSON:
-            if _ARTICLE.search(before):
-                return name._replace(label="PRODUCT")  # 'the Alto'
-            inside = _INSIDE.search(before) and not _POSSESSIVE.match(text, name.end)
-            return name._replace(label=UNKNOWN) if inside else name
-        is_surname = text[name.start : name.end] in self._surnames and not (
-            name.label in PLACES and _LED_BY.search(before)
-        )
-        return name._replace(label=PERSON) if is_surname or _follows_role(before, text[name.start : name.end]) else name
+            is_inside = _INSIDE.search(before) and not _POSSESSIVE.match(text, name.end)
+            label = "PRODUCT" if _ARTICLE.search(before) else UNKNOWN if is_inside else PERSON
+            return name._replace(label=label)  # 'the Alto', 'in Pascal'
+        words = text[name.start : name.end]
+        if self._is_surname(words, name.label, before) or _follows_role(before, words):
+            return name._replace(label=PERSON)
+        is_code_name = name.label == ORGANIZATION and _CODE_NAME.fullmatch(words) and _ARTICLE.search(before)
+        return name._replace(label="PRODUCT") if is_code_name else name  # 'the ARPANET'
+
+    def _is_surname(self, words: str, label: str, before: str) -> bool:
+        """A surname is a person, unless it stands where a place does ('in Washington')."""
+        return words in self._surnames and not (label in PLACES and _LED_BY.search(before))
 
     def _recurring(self, text: str) -> Iterator[Named]:
         for word in _WORD.finditer(text):
