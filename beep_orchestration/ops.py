@@ -15,12 +15,12 @@ from beep_orchestration.activities import Activity
 from beep_orchestration.digests import canonical_digest
 from beep_orchestration.errors import BeepError
 from beep_orchestration.extraction import (
+    Extractors,
     assemble,
     batches,
     chunk_text,
     entities_by_chunk,
     load_ontology,
-    local_extractors,
     resolve,
 )
 from beep_orchestration.extraction.model import (
@@ -143,10 +143,15 @@ def chunk_text_op(context: dg.OpExecutionContext, config: DocumentConfig, workfl
 
 
 @stage_op(MENTIONS, "Finds the names in each chunk: activities `mentions-0`, `mentions-1`, ... side by side.")
-def extract_mentions_op(context: dg.OpExecutionContext, workflow: WorkflowResource, chunks: list) -> Any:  # type: ignore[type-arg]
+def extract_mentions_op(
+    context: dg.OpExecutionContext,
+    workflow: WorkflowResource,
+    extractors: dg.ResourceParam[Extractors],
+    chunks: list,  # type: ignore[type-arg]
+) -> Any:
     with workflow.claimed() as session:
         document: ExtractionInput = session.input
-        extractor, ontology = local_extractors().mentions, load_ontology(document.ontology)
+        extractor, ontology = extractors.mentions, load_ontology(document.ontology)
         digest, ontology_digest = text_digest(document.text), _ontology_digest(document)
         activities = [
             _activity(
@@ -164,10 +169,15 @@ def extract_mentions_op(context: dg.OpExecutionContext, workflow: WorkflowResour
 @stage_op(
     ENTITIES, "Merges mentions that name the same thing and types them by the ontology: activities `entities-0`, ..."
 )
-def classify_entities_op(context: dg.OpExecutionContext, workflow: WorkflowResource, mentions: list) -> Any:  # type: ignore[type-arg]
+def classify_entities_op(
+    context: dg.OpExecutionContext,
+    workflow: WorkflowResource,
+    extractors: dg.ResourceParam[Extractors],
+    mentions: list,  # type: ignore[type-arg]
+) -> Any:
     with workflow.claimed() as session:
         document: ExtractionInput = session.input
-        classifier, ontology = local_extractors().entities, load_ontology(document.ontology)
+        classifier, ontology = extractors.entities, load_ontology(document.ontology)
         digest, ontology_digest = text_digest(document.text), _ontology_digest(document)
         found: list[Mention] = _flat(mentions)
         groups: list[list[Candidate]] = batches(resolve(found), document.options.batch_size) or [[]]
@@ -195,12 +205,13 @@ def classify_entities_op(context: dg.OpExecutionContext, workflow: WorkflowResou
 def extract_relations_op(
     context: dg.OpExecutionContext,
     workflow: WorkflowResource,
+    extractors: dg.ResourceParam[Extractors],
     chunks: list,  # type: ignore[type-arg]
     entities: list,  # type: ignore[type-arg]
 ) -> Any:
     with workflow.claimed() as session:
         document: ExtractionInput = session.input
-        extractor, ontology = local_extractors().relations, load_ontology(document.ontology)
+        extractor, ontology = extractors.relations, load_ontology(document.ontology)
         digest, ontology_digest = text_digest(document.text), _ontology_digest(document)
         all_chunks: list[Chunk] = _flat(chunks)
         activities = [

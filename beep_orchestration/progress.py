@@ -52,9 +52,7 @@ def follow(service: "WorkflowService", names: Mapping[str, str], console: "Conso
     return _follow_live(service, shown, console) if console.is_terminal else _follow_lines(service, shown, console)
 
 
-def _follow_live(
-    service: "WorkflowService", names: Mapping[str, str], console: "Console"
-) -> dict[str, WorkflowStatus]:
+def _follow_live(service: "WorkflowService", names: Mapping[str, str], console: "Console") -> dict[str, WorkflowStatus]:
     from rich.live import Live  # noqa: PLC0415 - only people at a terminal need it
 
     statuses: dict[str, WorkflowStatus] = {}

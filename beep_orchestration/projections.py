@@ -11,11 +11,13 @@ from beep_orchestration.models import ErrorInfo, Json, RunOutcome, StageProgress
 _MAXIMUM_MESSAGE = 2_000
 _MAXIMUM_STACK = 8_000
 _SECRETS = (
-    (re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"), "***"),
+    (re.compile(r"(?<=://)[^/\s:@]*:[^/\s]+(?=@)"), "***"),
     (
+        # Begins where a run of name characters begins, and only there: the time stays linear in the message's length.
         re.compile(
-            r"""(?ix)\b((?:[a-z0-9_-]*(?:api[_-]?key|token|password|passwd|secret)|authorization)["']?\s*[=:]\s*["']?)"""
-            r"""((?:bearer\s+|basic\s+)?[^\s"',;}]+)"""
+            r"""(?ix)(?<![a-z0-9_-])
+            ([a-z0-9_-]*(?:api[_-]?key|token|password|passwd|secret|authorization)\\*["']?\s*[=:]\s*)
+            (?: "(?:[^"\\]|\\.)*"? | '(?:[^'\\]|\\.)*'? | \\+"[^"]*"? | (?:bearer\s+|basic\s+)?[^\s"'&]+ )"""
         ),
         r"\1***",
     ),

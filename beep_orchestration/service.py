@@ -43,6 +43,8 @@ _tracer = trace.get_tracer("beep_orchestration")
 
 _FIRST_POLL_SECONDS = 0.02
 _LONGEST_POLL_SECONDS = 0.5
+_LONGEST_NAME = 200
+_LONGEST_KEY = 500
 
 
 class WorkflowService:
@@ -125,6 +127,7 @@ class WorkflowService:
         Raises `WorkflowNotFoundError`, `WorkflowStateError` if the execution has ended, `InvalidInputError`.
         """
         with _tracer.start_as_current_span("WorkflowService.signal"), self._database.transaction() as tables:
+            _check_text("sender_key", sender_key, _LONGEST_KEY)
             stored_payload = self._checked_signal(signal_name, payload)
             execution = self._load(tables, execution_id, lock=True)
             sent = None if sender_key is None else tables.signals.find_sent(execution.id, sender_key)
@@ -238,7 +241,7 @@ class WorkflowService:
         try:
             kind = get_workflow_type(workflow_type)
             parsed = kind.parse_input(raw.model_dump() if isinstance(raw, BaseModel) else raw)
-            _check_key(idempotency_key)
+            _check_text("idempotency_key", idempotency_key, _LONGEST_KEY)
         except InvalidInputError as error:
             raise WorkflowStartError(workflow_type, str(error)) from error
         stored = parsed.model_dump(mode="json")
@@ -279,10 +282,7 @@ class WorkflowService:
         return tables.executions.load(WorkflowExecutionId(execution_id), self._organization_id, lock=lock)
 
     def _checked_signal(self, name: str, payload: Mapping[str, Any]) -> Json:
-        if not name.strip() or len(name) > 200 or "\x00" in name:  # noqa: PLR2004 - a name, not a text
-            raise InvalidInputError(
-                "signal_name", "is blank, longer than 200 characters or holds NUL", "give it a short name"
-            )
+        _check_text("signal_name", name, _LONGEST_NAME)
         if name == PROGRESS_SIGNAL:
             raise InvalidInputError("signal_name", f"{name!r} is written by executions only", "choose another name")
         return _storable_payload(payload, self._settings.maximum_signal_bytes)
@@ -316,10 +316,10 @@ def _check_resumable(execution: ExecutionRow, runs: Sequence[RunRow]) -> None:
         raise WorkflowStateError(execution.id, execution.status, "a run carries it already")
 
 
-def _check_key(key: str | None) -> None:
-    if key is not None and (not key.strip() or len(key) > 500 or "\x00" in key or not _is_utf8(key)):  # noqa: PLR2004
+def _check_text(field: str, text: str | None, longest: int) -> None:
+    if text is not None and (not text.strip() or len(text) > longest or "\x00" in text or not _is_utf8(text)):
         raise InvalidInputError(
-            "idempotency_key", "is blank, longer than 500 characters or not storable", "give a short text"
+            field, f"is blank, longer than {longest} characters or not storable", "give a short text"
         )
 
 

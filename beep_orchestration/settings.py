@@ -26,7 +26,13 @@ def _default_data_folder() -> Path:
 class Settings(BaseSettings):
     """Every setting has a default with which `beep up` works on one machine, on loopback only."""
 
-    model_config = SettingsConfigDict(env_prefix="BEEP_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="BEEP_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # the input may be a URL with a password, and an error's text reaches logs
+    )
 
     database_url: SecretStr | None = Field(
         default=None, description="postgresql://user:password@host:port/database; unset: embedded PostgreSQL"

@@ -1,4 +1,4 @@
-"""Alembic's entry: migrates over the connection that it is given, or over the configured database."""
+"""Alembic's entry: migrates over the connection that it is given."""
 
 from alembic import context
 

@@ -60,6 +60,24 @@ READ_BEYOND_PARAMETERS: list[tuple[type, str]] = [
 ]
 """What is read of a value that has no annotated parameter of its own."""
 
+STORAGES = [
+    dagster_postgres.PostgresRunStorage,
+    dagster_postgres.PostgresEventLogStorage,
+    dagster_postgres.PostgresScheduleStorage,
+]
+
+OVERRIDDEN: list[tuple[type, str]] = [
+    (dg.IOManager, "handle_output"),
+    (dg.IOManager, "load_input"),
+    (dg.ConfigurableResource, "yield_for_execution"),
+    (dagster_postgres.PostgresRunStorage, "has_run_stats_index_cols"),
+    (dagster_postgres.PostgresRunStorage, "dispose"),
+    (dagster_postgres.PostgresEventLogStorage, "dispose"),
+    (dagster_postgres.DagsterPostgresStorage, "from_config_value"),
+    (dagster_postgres.DagsterPostgresStorage, "config_type"),
+]
+"""Methods that do nothing if Dagster gives them another name."""
+
 
 # The names in our source
 
@@ -193,6 +211,22 @@ def test_every_attribute_that_is_read_of_a_parameter_is_there(name: str, attribu
     owner = _resolve(name)
     values = list(owner) if isinstance(owner, EnumType) else [owner]  # a member has what its class does not show
     assert all(hasattr(value, attribute) for value in values)
+
+
+@pytest.mark.parametrize(("base", "method"), OVERRIDDEN)
+def test_every_method_that_we_override_is_one_that_dagster_calls(base: type, method: str) -> None:
+    assert callable(getattr(base, method))
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_the_storages_keep_their_engine_where_ours_put_another(storage: type) -> None:
+    assert "self._engine = " in inspect.getsource(storage)
+
+
+@pytest.mark.parametrize("name", ["_run_storage", "_event_log_storage", "_schedule_storage", "postgres_url"])
+def test_the_storage_keeps_its_parts_where_ours_puts_others(name: str) -> None:
+    assert f"self.{name} = " in inspect.getsource(dagster_postgres.DagsterPostgresStorage)
+    assert f"self.{name}" in inspect.getsource(WorkflowStorage)
 
 
 @pytest.mark.parametrize(("owner", "attribute"), READ_BEYOND_PARAMETERS)

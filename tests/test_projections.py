@@ -31,7 +31,6 @@ def test_the_password_of_a_url_is_not_stored(before: str, after: str, password: 
     _is_gone(f"{before} postgresql://beep:{quote(password, safe='')}@db.example:5432/beep {after}")
 
 
-@pytest.mark.xfail(strict=True, reason="the pattern ends a password at its first @")
 @given(secrets, secrets)
 def test_a_password_with_an_at_sign_is_not_stored(password: str, rest: str) -> None:
     _is_gone(f"cannot connect to postgresql://beep:{password}@{rest}@db.example/beep")
@@ -55,7 +54,6 @@ def test_a_secret_in_json_or_in_a_repr_is_not_stored(name: str, secret: str) -> 
     _is_gone(repr({"user": "ada", name: secret, "retry": True}))
 
 
-@pytest.mark.xfail(strict=True, reason="the pattern ends a secret at a blank, comma, semicolon or brace")
 @pytest.mark.parametrize("secret", [f"two words {MARK}", f"a,{MARK}", f"a;{MARK}", f"a}}{MARK}"])
 def test_a_quoted_secret_is_not_stored_whatever_is_in_it(secret: str) -> None:
     _is_gone(json.dumps({"password": secret, "retry": True}))
@@ -74,12 +72,10 @@ def test_a_key_with_a_known_beginning_is_not_stored(prefix: str) -> None:
     _is_gone(f"refused {prefix}{MARK}abcdefghij0123456789, see the console")
 
 
-@pytest.mark.xfail(strict=True, reason="the pattern does not know quotes behind a backslash")
 def test_a_secret_in_json_within_json_is_not_stored() -> None:
     _is_gone(json.dumps({"body": json.dumps({"password": f"a {MARK}", "retry": True})}))
 
 
-@pytest.mark.xfail(run=False, reason="the pattern looks at a hyphenated run again from each of its parts")
 @pytest.mark.parametrize("run", ["a-", "token-", "://a:", "bearer ", "sk-", "password=", 'secret="\\'])
 def test_a_long_message_is_read_in_time_linear_in_its_length(run: str) -> None:
     """A pattern that looks at a run again from each of its parts needs hours here, and ends by the time limit."""

@@ -5,10 +5,9 @@ from typing import Annotated
 import typer
 
 from beep_orchestration.cli import executions, graphs, installation, starting
-from beep_orchestration.cli.invocation import Commands, Invocation, show_warnings
+from beep_orchestration.cli.invocation import show_warnings
 
 app = typer.Typer(
-    cls=Commands,
     name="beep",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -39,7 +38,7 @@ def beep(
         beep graph ID --format html --output graph.html
     """
     show_warnings()
-    ctx.obj = Invocation(organization, trace)
+    ctx.obj.organization, ctx.obj.trace = organization, trace
 
 
 app.command()(installation.demo)

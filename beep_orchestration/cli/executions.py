@@ -1,16 +1,20 @@
 """Commands for executions that exist: ask, watch, signal, cancel, resume, list."""
 
 import json
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beep_orchestration.cli.invocation import AsJson, ExecutionId, connected, console, print_error, print_json
+from beep_orchestration.cli.invocation import AsJson, ExecutionId, connected, console, print_error, print_json, print_text
 from beep_orchestration.errors import InvalidInputError, WorkflowStateError
 from beep_orchestration.models import ExecutionStatus, WorkflowStatus
 
+if TYPE_CHECKING:
+    from beep_orchestration.service import WorkflowService
 
-def status(ctx: typer.Context, execution_id: ExecutionId, as_json: AsJson = False) -> None:
+
+def status(ctx: typer.Context, execution_id: ExecutionId, *, as_json: AsJson = False) -> None:
     """Say how an execution stands.
 
     The exit code is 0 whatever the status is; a script reads it with
@@ -24,24 +28,25 @@ def status(ctx: typer.Context, execution_id: ExecutionId, as_json: AsJson = Fals
 
 def watch(
     ctx: typer.Context,
-    execution_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The executions.", show_default=False)],
+    execution_ids: Annotated[list[str], typer.Argument(metavar="ID", help="The executions.", show_default=False)],
+    *,
     as_json: AsJson = False,
 ) -> None:
     """Show progress until the executions have ended; exit code 1 unless all are completed.
 
     Ctrl-C ends the watching only. With --json each change is a line: the fields of 'status'.
     """
-    from beep_orchestration.progress import changes, follow  # noqa: PLC0415 - imports what only some commands need
+    from beep_orchestration.progress import changes, follow  # noqa: PLC0415 - not what every command needs
 
+    ended: dict[str, WorkflowStatus] = {}
     with connected(ctx) as service:
         ids = [service.get_status(execution_id).execution_id for execution_id in execution_ids]
         if as_json:
-            ended = {}
             for change in changes(service, ids):
                 print_json(change)
                 ended[change.execution_id] = change
         else:
-            ended = follow(service, {execution_id: execution_id[-12:] for execution_id in ids}, console())
+            ended = follow(service, {each: _document(service, each) for each in ids}, console())
     require_completed(ended.values())
 
 
@@ -50,6 +55,7 @@ def signal(
     execution_id: ExecutionId,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the workflow waits for.", show_default=False)],
     payload: Annotated[str, typer.Argument(metavar="PAYLOAD_JSON", help="A JSON object.", show_default=False)],
+    *,
     as_json: AsJson = False,
 ) -> None:
     """Send a signal to a running execution. It is stored before this returns, and never lost.
@@ -62,10 +68,10 @@ def signal(
     if as_json:
         print_json({"signal_id": signal_id})
     else:
-        console().print(f"sent {signal_id}", soft_wrap=True)
+        print_text(f"sent {signal_id}")
 
 
-def cancel(ctx: typer.Context, execution_id: ExecutionId, as_json: AsJson = False) -> None:
+def cancel(ctx: typer.Context, execution_id: ExecutionId, *, as_json: AsJson = False) -> None:
     """Cancel a running execution: after this returns, nothing of it is committed any more.
 
     Exit code 1 if it had completed or failed before. What was completed is kept for 'beep resume'.
@@ -76,12 +82,12 @@ def cancel(ctx: typer.Context, execution_id: ExecutionId, as_json: AsJson = Fals
         print_json(result)
     elif result.status is ExecutionStatus.CANCELLED:
         when = "cancelled" if result.cancelled_now else "was cancelled before"
-        console().print(f"{result.execution_id} {when}", soft_wrap=True)
+        print_text(f"{result.execution_id} {when}")
     if result.status is not ExecutionStatus.CANCELLED:
         raise WorkflowStateError(result.execution_id, result.status, "it ended before it could be cancelled")
 
 
-def resume(ctx: typer.Context, execution_id: ExecutionId, as_json: AsJson = False) -> None:
+def resume(ctx: typer.Context, execution_id: ExecutionId, *, as_json: AsJson = False) -> None:
     """Let a failed or cancelled execution go on; completed activities are not run again."""
     with connected(ctx) as service:
         resumed = service.resume(execution_id)
@@ -90,6 +96,7 @@ def resume(ctx: typer.Context, execution_id: ExecutionId, as_json: AsJson = Fals
 
 def list_executions(
     ctx: typer.Context,
+    *,
     status: Annotated[
         ExecutionStatus | None, typer.Option("--status", help="Only those in this status.", show_default=False)
     ] = None,
@@ -111,16 +118,15 @@ def list_executions(
     if as_json:
         print_json(page)
         return
-    screen = console()
     for found in page.executions:
-        screen.print(_row(found), soft_wrap=True, markup=False)
+        print_text(_row(found))
     if not page.executions:
-        screen.print("no executions" if cursor is None else "no more executions")
+        print_text("no executions" if cursor is None else "no more executions", style="dim")
     if page.cursor is not None:
-        screen.print(f"more: beep list --cursor '{page.cursor}'", soft_wrap=True, style="dim")
+        print_text(f"more: beep list --cursor '{page.cursor}'", style="dim")
 
 
-def require_completed(ended: Any) -> None:
+def require_completed(ended: Iterable[WorkflowStatus]) -> None:
     """Say which executions did not complete, and leave with exit code 1 if there are any."""
     others = [found for found in ended if found.status is not ExecutionStatus.COMPLETED]
     for found in others:
@@ -128,6 +134,11 @@ def require_completed(ended: Any) -> None:
         print_error(WorkflowStateError(found.execution_id, found.status, reason))
     if others:
         raise typer.Exit(1)
+
+
+def _document(service: "WorkflowService", execution_id: str) -> str:
+    """What a person calls the execution: its document."""
+    return str(service.load_input(execution_id).get("document_id", execution_id))
 
 
 def _parse_payload(text: str) -> dict[str, Any]:
@@ -146,11 +157,8 @@ def _show(found: WorkflowStatus, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    from rich.text import Text  # noqa: PLC0415
-
-    screen = console()
     for label, value in _facts(found):
-        screen.print(Text.assemble((f"{label:<10} ", "dim"), value), soft_wrap=True)
+        print_text(f"{label:<10} {value}")
 
 
 def _facts(found: WorkflowStatus) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from beep_orchestration.extraction.exports import GraphFormat, export
 def graph(
     ctx: typer.Context,
     execution_id: ExecutionId,
+    *,
     graph_format: Annotated[
         GraphFormat | None, typer.Option("--format", "-f", help="Without it: a report to read.", show_default=False)
     ] = None,

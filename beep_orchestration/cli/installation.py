@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from beep_orchestration.cli.executions import require_completed
-from beep_orchestration.cli.invocation import AsJson, console, current_settings, print_json, print_warning
+from beep_orchestration.cli.invocation import AsJson, console, current_settings, print_json, print_text, print_warning
 
 
-def up(as_json: AsJson = False) -> None:
+def up(*, as_json: AsJson = False) -> None:
     """Run the services until Ctrl-C: PostgreSQL (unless BEEP_DATABASE_URL is set), code server, webserver, daemon.
 
     What ends by itself is started again. Executions that were under way go on at the next 'beep up'.
@@ -22,14 +22,13 @@ def up(as_json: AsJson = False) -> None:
     from beep_orchestration.supervisor import running_services  # noqa: PLC0415
 
     settings = load_settings()
-    screen = console()
     with ended_by_signals(), running_services(settings, report=print_warning) as services:
         if as_json:
             print_json({"url": services.url, "data_folder": str(settings.data_folder), "pids": services.pids})
         else:
-            screen.print(f"Dagster UI   {services.url}", soft_wrap=True)
-            screen.print(f"data folder  {settings.data_folder}", soft_wrap=True)
-            screen.print("Ctrl-C ends everything.", style="dim")
+            print_text(f"Dagster UI   {services.url}")
+            print_text(f"data folder  {settings.data_folder}")
+            print_text("Ctrl-C ends everything.", style="dim")
         services.wait()
 
 
@@ -57,6 +56,7 @@ def ended_by_signals() -> Iterator[None]:
 
 def demo(
     ctx: typer.Context,
+    *,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the services running until Ctrl-C.")] = False,
 ) -> None:
     """Extract the example documents and show their graphs; nothing needs to run before.
@@ -73,7 +73,7 @@ def demo(
         require_completed(ended)
 
 
-def migrate(as_json: AsJson = False) -> None:
+def migrate(*, as_json: AsJson = False) -> None:
     """Bring the database's schema to the one that this version needs; nothing happens if it is there."""
     from beep_orchestration import embedded  # noqa: PLC0415
     from beep_orchestration.persistence import Database, schema  # noqa: PLC0415
@@ -88,24 +88,21 @@ def migrate(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"revision": schema.EXPECTED_REVISION})
     else:
-        console().print(f"the schema of {database.safe_url} is at {schema.EXPECTED_REVISION}", soft_wrap=True)
+        print_text(f"the schema of {database.safe_url} is at {schema.EXPECTED_REVISION}")
 
 
-def doctor(as_json: AsJson = False) -> None:
+def doctor(*, as_json: AsJson = False) -> None:
     """Check every part of the installation and say what to do; exit code 1 if there is a problem."""
-    from rich.text import Text  # noqa: PLC0415
-
     from beep_orchestration.doctor import examine  # noqa: PLC0415
 
-    screen = console()
     findings = []
     for finding in examine(current_settings()):
         findings.append(finding)
         if not as_json:
-            mark = ("ok       ", "green") if finding.is_well else ("problem  ", "red")
-            screen.print(Text.assemble(mark, (f"{finding.part:<20} ", "bold"), finding.detail), soft_wrap=True)
+            word, style = ("ok", "green") if finding.is_well else ("problem", "red")
+            print_text(f"{word:<8} {finding.part:<19} {finding.detail}", style=style)
             if finding.remedy is not None:
-                screen.print(Text(f"{'':<30}{finding.remedy}", style="yellow"), soft_wrap=True)
+                print_text(f"{'':<28} {finding.remedy}")
     is_well = all(finding.is_well for finding in findings)
     if as_json:
         print_json({"is_well": is_well, "findings": [finding.model_dump() for finding in findings]})

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import BaseModel
-from typer.core import TyperGroup
 
 from beep_orchestration.errors import BeepError
 
@@ -20,35 +19,16 @@ if TYPE_CHECKING:
     from beep_orchestration.service import WorkflowService
     from beep_orchestration.settings import Settings
 
-INTERRUPTED = 130
-"""The exit code of a command that a person stopped with Ctrl-C, as shells have it."""
-
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 ExecutionId = Annotated[str, typer.Argument(metavar="ID", help="The execution's id.", show_default=False)]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Invocation:
     """The global options of this call of `beep`."""
 
-    organization: str | None
-    trace: bool
-
-
-class Commands(TyperGroup):
-    """Turns an error into one line on stderr and exit code 1; with --trace the whole trace is shown."""
-
-    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # typer's context is click's
-        """Run the command that was named."""
-        try:
-            return super().invoke(ctx)
-        except (BeepError, OSError, ValueError, TimeoutError) as error:
-            if isinstance(error, BrokenPipeError) or ctx.params.get("trace"):
-                raise
-            print_error(error)
-            raise typer.Exit(1) from error
-        except KeyboardInterrupt as interrupt:
-            raise typer.Exit(INTERRUPTED) from interrupt
+    organization: str | None = None
+    trace: bool = False
 
 
 @contextmanager
@@ -76,9 +56,19 @@ def print_json(value: BaseModel | dict[str, Any]) -> None:
     print(json.dumps(data), flush=True)
 
 
+def print_text(text: str, style: str = "") -> None:
+    """A line for people: whole, however long, and with nothing in it that a terminal would obey."""
+    from rich.text import Text  # noqa: PLC0415 - JSON needs none of it
+
+    from beep_orchestration.extraction.exports.characters import visible  # noqa: PLC0415
+
+    console().print(Text(visible(text), style=style), soft_wrap=True)
+
+
 def print_error(error: Exception, source: str | None = None) -> None:
     """`error: ...` on one line of stderr."""
-    _print_line("error", f"{source}: {_message(error)}" if source else _message(error))
+    message = _message(error)
+    _print_line("error", message if source is None or source in message else f"{source}: {message}")
 
 
 def print_warning(message: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beep_orchestration.cli.executions import require_completed
-from beep_orchestration.cli.invocation import AsJson, connected, console, print_error, print_json
+from beep_orchestration.cli.invocation import AsJson, connected, console, print_error, print_json, print_text
 from beep_orchestration.errors import InvalidDocumentError, InvalidInputError, WorkflowStartError
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ _BYTES_PER_CHARACTER = 4
 
 def start(
     ctx: typer.Context,
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Documents; - is stdin.", show_default=False)],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="A document; - is stdin.", show_default=False)],
+    *,
     title: Annotated[str | None, typer.Option(help="The document's title.", show_default=False)] = None,
     source_uri: Annotated[str | None, typer.Option(help="Where the document is from.", show_default=False)] = None,
     document_id: Annotated[str | None, typer.Option(help="Otherwise the file's name.", show_default=False)] = None,
@@ -67,7 +68,7 @@ def start(
         for file in files:
             try:
                 execution_id = _start(service, file, document_id, shared, idempotency_key)
-            except (InvalidInputError, WorkflowStartError) as error:
+            except (InvalidInputError, WorkflowStartError, OSError) as error:
                 print_error(error, file)
                 is_bad = True
                 continue
@@ -75,7 +76,7 @@ def start(
             if as_json:
                 print_json({"execution_id": execution_id})
             else:
-                console().print(f"started {execution_id}  {file}", soft_wrap=True, markup=False)
+                print_text(f"started {execution_id}  {file}")
         if wait:
             _wait(service, started, as_json=as_json)
     if is_bad:
@@ -107,14 +108,11 @@ def _read(file: str, field: str) -> str:
 
     limit = load_settings().maximum_document_characters
     most = limit * _BYTES_PER_CHARACTER + _BYTES_PER_CHARACTER
-    try:
-        if file == STDIN:
-            data = sys.stdin.buffer.read(most + 1)
-        else:
-            with Path(file).open("rb") as stream:
-                data = stream.read(most + 1)
-    except OSError as error:
-        raise InvalidInputError(field, f"cannot read {file} ({error.strerror})", "check the path") from error
+    if file == STDIN:
+        data = sys.stdin.buffer.read(most + 1)
+    else:
+        with Path(file).open("rb") as stream:
+            data = stream.read(most + 1)
     if len(data) > most:
         raise InvalidDocumentError(
             field,

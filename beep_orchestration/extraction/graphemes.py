@@ -30,7 +30,7 @@ def splits_cluster(text: str, position: int, since: int = 0) -> bool:
         return before == "\r" and after == "\n"
     return (
         _extends(after)
-        
+        or before == "\u200d"
         or (_is_flag_half(after) and _flag_halves_before(text, position, since) % 2 == 1)
     )
 

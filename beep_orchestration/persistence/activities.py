@@ -70,12 +70,19 @@ class Activities:
         return self._connection.execute(statement, rows).rowcount
 
     def fail(self, errors: Sequence[tuple[WorkflowActivityId, ErrorInfo]]) -> int:
-        """`running -> failed`, or `completed -> failed` for a retired checkpoint; how many changed is the answer."""
+        """`running -> failed`; how many changed is the answer."""
+        return self._close(errors, ActivityStatus.RUNNING)
+
+    def retire(self, errors: Sequence[tuple[WorkflowActivityId, ErrorInfo]]) -> int:
+        """`completed -> failed` for checkpoints that may not be used any more; how many changed is the answer."""
+        return self._close(errors, ActivityStatus.COMPLETED)
+
+    def _close(self, errors: Sequence[tuple[WorkflowActivityId, ErrorInfo]], source: ActivityStatus) -> int:
         if not errors:
             return 0
         statement = (
             update(activity)
-            .where(activity.c.id == bindparam("attempt_id"), _may_become(ActivityStatus.FAILED))
+            .where(activity.c.id == bindparam("attempt_id"), activity.c.status == source)
             .values(status=ActivityStatus.FAILED, error=bindparam("attempt_error", type_=JSONB), completed_at=CLOCK)
         )
         rows = [

@@ -2,8 +2,6 @@
 
 import logging
 import secrets
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -14,12 +12,13 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from beep_orchestration import embedded
 from beep_orchestration.errors import BeepError, ConfigurationError, DagsterUnavailableError
 from beep_orchestration.persistence import Database
 from beep_orchestration.persistence.schema import migrate
 from beep_orchestration.settings import Settings
-from beep_orchestration.supervisor import guard
 from beep_orchestration.supervisor.child import Child
+from beep_orchestration.supervisor.guard import Guard
 from beep_orchestration.supervisor.home import check_port, environment, executable, prepare_home, write_workspace
 from beep_orchestration.supervisor.ownership import Owner, Ownership
 from beep_orchestration.supervisor.postgres import EmbeddedPostgres
@@ -30,7 +29,6 @@ logger = logging.getLogger(__name__)
 _START_SECONDS = 120.0
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 4.0
-_GUARD_SECONDS = 60.0
 
 _POSTGRES_DELAY = 5.0
 _DEFINITIONS = "beep_orchestration.definitions"
@@ -45,11 +43,17 @@ class Services:
     """
 
     def __init__(
-        self, settings: Settings, children: list[Child], postgres: EmbeddedPostgres | None, report: Report
+        self,
+        settings: Settings,
+        children: list[Child],
+        postgres: EmbeddedPostgres | None,
+        guard: Guard,
+        report: Report,
     ) -> None:
         self.settings = settings
         self._children = children
         self._postgres = postgres
+        self._guard = guard
         self._report = report
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="services", daemon=True)
@@ -72,7 +76,7 @@ class Services:
         if self._gave_up is not None:
             raise ConfigurationError(self._gave_up)
 
-    def _start(self) -> None:
+    def start(self) -> None:
         """Start all and wait until a run could be launched. Raises `ConfigurationError`, `DagsterUnavailableError`."""
         started_at = time.time()
         for child in self._children:
@@ -102,6 +106,7 @@ class Services:
     def _watch(self) -> None:
         """Start again what ends, in its own time, until it ends too often."""
         while not self._stopping.wait(_POLL_SECONDS * 2):
+            self._guard.keep()
             self._keep_postgres()
             for child in self._children:
                 if (end := child.find_end()) is not None:
@@ -127,7 +132,7 @@ class Services:
     def _report_end(self, child: Child, end: str) -> None:
         self._report(end if child.is_given_up else f"{end}\nthe {child.name} is started again in {child.delay:g} s")
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
         """Ask all to end and wait for a while; who does not is left to the guard."""
         self._stopping.set()
         if self._watcher.is_alive():
@@ -140,8 +145,12 @@ class Services:
 
 
 @contextmanager
-def running_services(settings: Settings, report: Report = logger.warning) -> Iterator[Services]:
+def running_services(
+    settings: Settings, report: Report = logger.warning, *, definitions: str = _DEFINITIONS
+) -> Iterator[Services]:
     """Run the services of a data folder as long as the block lasts; inside it a run can be launched at once.
+
+    `definitions` is the module of the code location.
 
     The schema is brought up to date first. A process that ends is started again, with growing delays and a limited
     number of times; `report` is told. However the block or this process ends, also by SIGKILL, no process that was
@@ -153,57 +162,41 @@ def running_services(settings: Settings, report: Report = logger.warning) -> Ite
         DatabaseUnavailableError, SchemaVersionError: the database does not answer, or is newer than the code.
         DagsterUnavailableError: the services are not ready after two minutes.
     """
-    check_port(settings.host, settings.port)
+    owner = Owner(getpid(), settings.host, settings.port)
     with ExitStack() as stack:
-        owner = Owner(getpid(), settings.host, settings.port)
         ownership = stack.enter_context(Ownership.taken(settings.data_folder, owner))
-        folder = Path(tempfile.mkdtemp(prefix="beep-"))
-        mark = secrets.token_hex(16)
-        own_postgres = stack.enter_context(_guarded(mark, folder, settings.data_folder, ownership))
-        postgres = None if settings.database_url else EmbeddedPostgres(settings.data_folder, own_postgres)
-        url = postgres.ensure() if postgres else settings.database_url.get_secret_value()
-        settings = settings.model_copy(update={"database_url": SecretStr(_migrated(url))})
-        services = Services(settings, _children(settings, folder, mark), postgres, report)
-        stack.callback(services._stop)  # noqa: SLF001
-        services._start()  # noqa: SLF001
+        check_port(settings.host, settings.port)
+        mark, folder = secrets.token_hex(16), Path(tempfile.mkdtemp(prefix="beep-"))
+        guard = Guard(mark, folder, settings.data_folder, ownership.descriptor)
+        stack.callback(guard.release)
+        settings, postgres = _with_database(settings, guard)
+        services = Services(settings, _children(settings, folder, mark, definitions), postgres, guard, report)
+        stack.callback(services.stop)
+        services.start()
         ownership.announce(Owner(owner.pid, owner.host, owner.port, is_ready=True))
         yield services
 
 
-@contextmanager
-def _guarded(mark: str, folder: Path, data_folder: Path, ownership: Ownership) -> Iterator[Callable[[], None]]:
-    """Run a guard around the block; what it yields tells the guard that the embedded PostgreSQL is ours to stop."""
-    process = subprocess.Popen(
-        [sys.executable, "-P", guard.__file__, mark, str(folder), str(data_folder.absolute())],
-        stdin=subprocess.PIPE,
-        start_new_session=True,
-        pass_fds=[ownership.descriptor],
-    )
-    pipe = process.stdin
-    if pipe is None:
-        raise ConfigurationError("the guard has no pipe")
-
-    def own_postgres() -> None:
-        pipe.write(guard.POSTGRES_IS_OURS)
-        pipe.flush()
-
-    try:
-        yield own_postgres
-    finally:
-        pipe.close()
-        process.wait(_GUARD_SECONDS)
+def _with_database(settings: Settings, guard: Guard) -> tuple[Settings, EmbeddedPostgres | None]:
+    """The settings with the URL of a database whose schema is up to date, and the server if it is the embedded one."""
+    postgres = None
+    if settings.database_url is None:
+        postgres = EmbeddedPostgres(settings.data_folder, guard.own_postgres)
+        settings = settings.model_copy(update={"database_url": SecretStr(postgres.ensure())})
+    with embedded.database_url(settings) as url:
+        _migrate(url)
+    return settings, postgres
 
 
-def _migrated(url: str) -> str:
+def _migrate(url: str) -> None:
     database = Database(url)
     try:
         migrate(database.engine)
     finally:
         database.close()
-    return url
 
 
-def _children(settings: Settings, folder: Path, mark: str) -> list[Child]:
+def _children(settings: Settings, folder: Path, mark: str, definitions: str) -> list[Child]:
     home = prepare_home(settings.data_folder)
     variables = environment(settings, home, mark)
     logs = settings.data_folder / "logs"
@@ -216,7 +209,7 @@ def _children(settings: Settings, folder: Path, mark: str) -> list[Child]:
             "api",
             "grpc",
             f"--socket={code_socket}",
-            f"--module-name={_DEFINITIONS}",
+            f"--module-name={definitions}",
             *location,
         ],
         "webserver": [

@@ -1,10 +1,15 @@
 """The examples run, and the README shows them as they are."""
 
+import os
 import py_compile
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from beep_orchestration.settings import Settings
+from beep_orchestration.supervisor import Services
 from tests.docs.pages import PAGES, README, ROOT, Page
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -27,3 +32,23 @@ def test_every_python_block_compiles(each: Page) -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_every_example_compiles(path: Path, tmp_path: Path) -> None:
     py_compile.compile(str(path), cfile=str(tmp_path / "compiled"), doraise=True)
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """What a program needs in its environment to reach the services."""
+    url = settings.database_url
+    assert url is not None
+    return os.environ | {"BEEP_DATABASE_URL": url.get_secret_value(), "BEEP_PORT": str(settings.port)}
+
+
+@pytest.mark.integration
+def test_the_example_prints_what_the_readme_says(services: Services) -> None:
+    command = [sys.executable, "examples/service.py"]
+    program = subprocess.run(
+        command, cwd=ROOT, env=_environment(services.settings), capture_output=True, text=True, timeout=240, check=False
+    )
+    assert program.returncode == 0, program.stderr
+    status, *relations = program.stdout.splitlines()
+    assert status == "completed"
+    assert "claude-shannon born in petoskey" in relations
+    assert "claude-shannon born in petoskey" in README.text

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from beep_orchestration import tables
 from tests.docs.pages import ROOT, page
 
 SEED = ROOT.parent / "shared" / "seed"
@@ -33,14 +34,21 @@ def test_files(specification: str) -> None:
 
 
 def test_tables_and_columns(specification: str) -> None:
-    tables = re.findall(r"Table\.make\(KnowledgeEntityIds\.(\w+)\)\(\{(.*?)\n\}\)", specification, re.DOTALL)
-    assert len(tables) == 3
+    found = re.findall(r"Table\.make\(KnowledgeEntityIds\.(\w+)\)\(\{(.*?)\n\}\)", specification, re.DOTALL)
+    assert len(found) == 3
     entities = dict(re.findall(r"export const (\w+) = EntityId\.make\(\"(\w+)\"\)", specification))
-    for identifier, body in tables:
+    for identifier, body in found:
         columns = re.findall(r"pg\.\w+\(\"(\w+)\"", body)
         assert columns
         section = PAGE.section(f"`{entities[identifier]}`").text
         assert [column for column in columns if f"`{column}`" not in section] == []
+
+
+@pytest.mark.parametrize("table", ["execution", "activity", "signal"])
+def test_columns_that_the_specification_does_not_have_are_named(table: str) -> None:
+    columns = tables.metadata.tables[f"knowledge_workflow_{table}"].c
+    section = PAGE.section(f"`knowledge_workflow_{table}`").text
+    assert [column.name for column in columns if column.name != "id" and f"`{column.name}`" not in section] == []
 
 
 def test_entity_ids(specification: str) -> None:
@@ -80,10 +88,11 @@ def test_success_criteria(specification: str) -> None:
     _named_on_the_page([word for word in words if not word.startswith(("knowledge-", "@beep"))])
 
 
-def test_who_delegates_to_whom(specification: str) -> None:
-    section = _section(specification, "### When to Delegate")
-    delegates = re.findall(r"\| ([\w-]+)(?: \(direct\))? \|$", section, re.MULTILINE)
-    _named_on_the_page([name for name in delegates if name != "To"])
+def test_what_does_not_apply_says_why(specification: str) -> None:
+    assert "## Delegation Protocol" in specification
+    cells = [row[1] for row in PAGE.section("Delegation protocol").table_rows()]
+    assert cells[0].startswith("n/a: ")
+    assert [cell for row in PAGE.table_rows() for cell in row if cell == "n/a"] == []
 
 
 def test_the_page_claims_no_file_that_is_not_there() -> None:

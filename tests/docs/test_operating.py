@@ -2,8 +2,8 @@
 
 import re
 import shlex
+from typing import Any
 
-import click
 import pytest
 import typer.main
 from pydantic_core import PydanticUndefined
@@ -13,8 +13,8 @@ from beep_orchestration.settings import Settings
 from tests.docs.pages import PAGES, Page, page
 
 OPERATING = page("operating")
-CLI = typer.main.get_command(app)
-COMMANDS: dict[str, click.Command] = getattr(CLI, "commands", {})
+CLI: Any = typer.main.get_command(app)
+COMMANDS: dict[str, Any] = CLI.commands
 PLACEHOLDER = re.compile(r"^[A-Z_]+(?:\.\.\.)?$|^\.\.\.$")
 
 
@@ -68,5 +68,5 @@ def test_calls_of_beep_are_what_it_takes(each: Page) -> None:
         assert given <= _options(command), words
 
 
-def _options(command: click.Command) -> set[str]:
+def _options(command: Any) -> set[str]:
     return {option for parameter in command.params for option in parameter.opts} | {"--help", "-h"}

@@ -43,7 +43,7 @@ def test_every_page_of_docs_is_linked_from_the_readme() -> None:
 
 def _is_from_elsewhere(name: str) -> bool:
     """Files of the specification, and files that are made at run time."""
-    return name.startswith(("packages/", "documentation/", ".claude/", "out/", "/")) or name in MADE_AT_RUN_TIME
+    return name.startswith(("packages/", "out/", "/")) or name in MADE_AT_RUN_TIME
 
 
 @every_page

@@ -8,10 +8,9 @@ from contextlib import contextmanager
 import pytest
 
 from beep_orchestration import faults
-from beep_orchestration.activities import ActivityRunner
 from beep_orchestration.errors import BeepError, ClaimLostError, ExecutionCancelledError, WorkflowStateError
 from beep_orchestration.ids import WorkflowExecutionId
-from beep_orchestration.models import CancelResult, ExecutionStatus
+from beep_orchestration.models import CancelResult, ExecutionStatus, RetryPolicy
 from beep_orchestration.persistence import Database
 from beep_orchestration.service import WorkflowService
 from tests.durability.workflow import (
@@ -29,6 +28,7 @@ from tests.durability.workflow import (
     start,
     statuses,
 )
+from tests.factories import ended
 from tests.waiting import wait_until
 
 LONG_WAIT = 30.0
@@ -139,8 +139,6 @@ def test_an_activity_that_waits_for_its_retry_is_not_tried_again(database: Datab
     def fails() -> int:
         raise ValueError
 
-    from beep_orchestration.models import RetryPolicy
-
     activity = journal.activity(0, fails, retry=RetryPolicy(first_delay=3_600, maximum_delay=3_600))
     with (
         running(database, execution, lease_seconds=0.3) as runner,
@@ -204,8 +202,6 @@ def test_cancel_and_checkpoints_race_and_nothing_is_added_afterwards(
 def test_cancelling_what_has_ended_changes_nothing_and_says_so(
     database: Database, service: WorkflowService, status: ExecutionStatus
 ) -> None:
-    from tests.factories import ended
-
     with database.transaction() as tables:
         execution = ended(tables, status).id
     before = snapshot(database, execution)
@@ -265,7 +261,7 @@ def test_cancels_signals_and_checkpoints_at_once_never_lock_each_other_out(
 
     def checkpoints(number: int) -> None:
         with running(database, execution, "run-1", lease_seconds=LONG_LEASE) as runner:
-            _run_one(runner, journal, number)
+            runner.run(STAGE, journal.activities(number + 1), concurrency=3)
 
     def cancels(number: int) -> None:
         if number % 2:
@@ -280,10 +276,5 @@ def test_cancels_signals_and_checkpoints_at_once_never_lock_each_other_out(
     ):
         pass
     assert first + second + third == []
-    assert len(signals(database, execution)) > 0
+    assert min(len(signals(database, execution)), len(completed(database, execution)), len(refused)) > 0
     assert_consistent(database, execution)
-    assert max(journal.calls.values(), default=0) <= STORM
-
-
-def _run_one(runner: ActivityRunner, journal: Journal, number: int) -> None:
-    runner.run(STAGE, journal.activities(number % 10 + 1), concurrency=3)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beep_orchestration.extraction.chunking import LEAD_IN, chunk_text, with_lead_in
+from beep_orchestration.extraction.markup import hidden_stretches
 from beep_orchestration.extraction.model import Chunk, ExtractionOptions
 
 PIECES = [
@@ -61,9 +62,23 @@ def test_a_chunk_tears_no_visible_character_apart(text: str, options: Extraction
             assert not "\U0001f3fb" <= after <= "\U0001f3ff"
 
 
-def test_a_flag_is_not_halved() -> None:
-    text = "🇫🇷" * 400
-    assert all(chunk.start % 2 == chunk.end % 2 == 0 for chunk in chunk_text(text, options(201, 0)))
+@pytest.mark.parametrize("size", range(200, 216))
+@pytest.mark.parametrize(
+    "character",
+    [
+        "🇫🇷",
+        "👨\u200d👩\u200d👧\u200d👦",
+        "👍🏽",
+        "e\u0301\u0323",
+        "\r\n",
+        "\u1100\u1161\u11a8",
+        "✈\ufe0f",
+        "🏴\U000e0067\U000e0062\U000e007f",
+    ],
+)
+def test_no_visible_character_is_torn_apart_in_a_row_of_them(character: str, size: int) -> None:
+    chunks = chunk_text(character * 400, options(size, 50))
+    assert all(chunk.start % len(character) == chunk.end % len(character) == 0 for chunk in chunks)
 
 
 @given(TEXTS, OPTIONS)
@@ -89,6 +104,12 @@ def test_paragraphs_are_preferred_then_sentences_then_words() -> None:
     assert boundary(sentence * 8).endswith("here. ")
     assert boundary("word " * 80).endswith("word ")
     assert len(boundary("x" * 400)) == 200
+
+
+@pytest.mark.parametrize("overlap", range(90, 100))
+def test_the_overlap_is_as_long_as_whole_words_allow(overlap: int) -> None:
+    for left, right in pairwise(chunk_text("x " * 500, options(200, overlap))):
+        assert overlap - 2 <= left.end - right.start <= overlap
 
 
 def boundary(text: str) -> str:
@@ -150,3 +171,18 @@ def test_the_lead_in_adds_whole_sentences_before_a_chunk() -> None:
     assert chunk.start - LEAD_IN <= longer.start < chunk.start
     assert text[longer.start :].startswith("Ada wrote")
     assert with_lead_in(text, Chunk(start=0, end=400, index=0)).start == 0
+
+
+def test_what_never_ends_is_searched_for_once() -> None:
+    searches = 0
+
+    def count(_frame: object, event: str, called: object) -> None:
+        nonlocal searches
+        searches += event == "c_call" and getattr(called, "__name__", "") == "find"
+
+    sys.setprofile(count)
+    try:
+        list(hidden_stretches("<!-- <script> " * 1_000))
+    finally:
+        sys.setprofile(None)
+    assert searches == 2

@@ -68,7 +68,7 @@ def staged(given: ExtractionInput) -> Graph:
 
 
 @pytest.mark.parametrize("options", [{}, {"chunk_size": 300, "chunk_overlap": 100, "batch_size": 1}])
-def test_activities_by_way_of_json_give_the_graph_of_extract(options: dict[str, int]) -> None:
+def test_activities_by_way_of_json_give_the_graph_of_extract(options: dict[str, Any]) -> None:
     given = document(**options)
     assert staged(given).model_dump_json() == extract(given).model_dump_json()
 

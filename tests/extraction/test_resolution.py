@@ -111,6 +111,13 @@ def test_of_overlapping_mentions_the_longest_stays() -> None:
     assert found.mentions == (long,)
 
 
+def test_a_longer_mention_wins_over_one_that_begins_before_it() -> None:
+    text = "New York City Hall"
+    short, long = (Mention(start=s, end=e, text=text[s:e], label="GPE", confidence=0.8) for s, e in ((0, 8), (4, 18)))
+    (found,) = resolve([short, long])
+    assert found.mentions == (long,)
+
+
 NAMES = st.sampled_from(
     ["PERSON Ada Lovelace", "PERSON Lovelace", "ORG Lovelace", "GPE Lovelace", "ORG International Business Machines",
      "ORG IBM", "PRODUCT IBM", "PERSON Ada", "NAME Ada", "DATE 1815", "CARDINAL 1815", "NORP British", "X Ada"]

@@ -44,7 +44,7 @@ def test_a_group_is_changed_in_one_call_and_counted(tables: WorkflowPersistence)
     tables.activities.save(attempts)
     assert tables.activities.complete([(attempt.id, "{}") for attempt in attempts[:3]]) == 3
     assert tables.activities.complete([(attempt.id, "{}") for attempt in attempts]) == 2
-    assert tables.activities.fail([(attempt.id, ERROR) for attempt in attempts[:2]]) == 2
+    assert tables.activities.retire([(attempt.id, ERROR) for attempt in attempts[:2]]) == 2
     assert tables.activities.count_completed(execution.id) == 3
 
 
@@ -89,7 +89,7 @@ def test_a_completed_attempt_is_found_behind_later_ones(tables: WorkflowPersiste
 def test_a_retired_checkpoint_is_not_an_output_any_more(tables: WorkflowPersistence) -> None:
     execution = claimed(tables)
     old = with_attempt(tables, execution, ActivityStatus.COMPLETED, attempt_number=1)
-    tables.activities.fail([(old.id, ERROR)])
+    tables.activities.retire([(old.id, ERROR)])
     assert tables.activities.load_completed_outputs(execution.id, "mentions") == {}
     with_attempt(tables, execution, ActivityStatus.COMPLETED, attempt_number=2)
     assert list(tables.activities.load_completed_outputs(execution.id, "mentions")) == ["mentions-0"]

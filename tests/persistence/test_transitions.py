@@ -26,7 +26,9 @@ CHANGE_EXECUTION: dict[ExecutionStatus, Callable[[WorkflowPersistence, Execution
 CHANGE_ATTEMPT: dict[ActivityStatus, Callable[[WorkflowPersistence, NewAttempt], int]] = {
     ActivityStatus.RUNNING: lambda tables, attempt: tables.activities.start_pending([attempt.id], attempt.epoch),
     ActivityStatus.COMPLETED: lambda tables, attempt: tables.activities.complete([(attempt.id, '{"new": true}')]),
-    ActivityStatus.FAILED: lambda tables, attempt: tables.activities.fail([(attempt.id, ERROR)]),
+    ActivityStatus.FAILED: lambda tables, attempt: (
+        tables.activities.fail([(attempt.id, ERROR)]) or tables.activities.retire([(attempt.id, ERROR)])
+    ),
 }
 """Nothing makes an attempt `pending`: a retry is an attempt of its own, stored as such."""
 
@@ -107,3 +109,10 @@ def test_closing_what_a_dead_process_left_touches_running_attempts_only(
     assert tables.activities.find_status(left.id) is ActivityStatus.FAILED
     assert tables.activities.find_status(kept.id) is status
     assert tables.activities.find_status(of_other.id) is ActivityStatus.RUNNING
+
+
+def test_a_failure_that_comes_late_does_not_undo_a_checkpoint(tables: WorkflowPersistence) -> None:
+    execution = claimed(tables)
+    attempt = with_attempt(tables, execution, ActivityStatus.COMPLETED)
+    assert tables.activities.fail([(attempt.id, ERROR)]) == 0
+    assert tables.activities.find_status(attempt.id) is ActivityStatus.COMPLETED

@@ -1,0 +1,82 @@
+"""The code location of the fault tests: the real jobs and sensors, with a journal and with faults where a test arms them.
+
+Loaded by the code server and by the fork server, whose workers inherit what is installed here.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from beep_orchestration import faults, ops, sensors
+from beep_orchestration.activities import Activity
+from beep_orchestration.definitions import defs
+from beep_orchestration.engine import forkserver_worker
+from beep_orchestration.extraction import Extractors, local_extractors
+from beep_orchestration.faults import FaultPoint
+from beep_orchestration.resources import ExecutionSession
+from tests.faults.control import FOLDER_VARIABLE, Control, Point
+from tests.faults.extractors import quick_extractors
+from tests.faults.journal import Journal
+
+__all__ = ["defs"]
+
+PACE_VARIABLE = "FAULTS_PACE"
+EXTRACTORS_VARIABLE = "FAULTS_EXTRACTORS"
+
+_folder = Path(os.environ[FOLDER_VARIABLE])
+_control = Control(_folder)
+_journal = Journal(_folder / "journal")
+_execution_id: str | None = None
+_run = ExecutionSession.run
+_is_released = forkserver_worker._is_released
+_record_unknown_runs = sensors._record_unknown_runs
+(_folder / "code").touch()
+(_folder / "code").read_bytes()  # a file that the code location has read: changing it makes the fork server outdated
+
+
+def reached(point: Point, subject: str = "") -> None:
+    """Let the process meet what is armed for this point."""
+    _control.reached(point, subject, _execution_id, _journal.under_way)
+
+
+def journalled_run(session: ExecutionSession, activity_type: str, activities: Sequence[Activity[Any]], *, concurrency: int) -> list[Any]:
+    """As `ExecutionSession.run`, with a journal of the calls."""
+    global _execution_id  # noqa: PLW0603 - a worker carries one execution
+    _execution_id = session.execution_id
+    epoch = session.claim.epoch or 0
+    watched = [replace(activity, call=partial(_call, session.execution_id, epoch, activity)) for activity in activities]
+    return _run(session, activity_type, watched, concurrency=concurrency)
+
+
+def _call(execution_id: str, epoch: int, activity: Activity[Any]) -> Any:
+    return _journal.call(
+        execution_id, activity.name, epoch, partial(reached, "inside_activity", activity.name), activity.call
+    )
+
+
+def extractors() -> Extractors:
+    """The quick ones, or the real ones if the test asks for them."""
+    if os.environ.get(EXTRACTORS_VARIABLE) == "local":
+        return local_extractors()
+    return quick_extractors(float(os.environ.get(PACE_VARIABLE, "0.05")))
+
+
+def _worker_forked(connection: Any) -> bool:
+    reached("worker_forked")
+    return _is_released(connection)
+
+
+def _dispatcher_took(*arguments: Any) -> bool:
+    reached("dispatcher_took", arguments[-1].id)
+    return _record_unknown_runs(*arguments)
+
+
+for _point in get_args(FaultPoint):
+    faults.inject(cast(FaultPoint, _point), partial(reached, _point))
+ExecutionSession.run = journalled_run  # type: ignore[method-assign,assignment]
+ops.local_extractors = extractors
+forkserver_worker._is_released = _worker_forked
+sensors._record_unknown_runs = _dispatcher_took
