@@ -1,7 +1,10 @@
 """The jobs. Read this first: the workflow from document to graph, and the three that steer executions from the UI."""
 
+from typing import Any
+
 import dagster as dg
 
+from beep_orchestration.extraction import local_extractors
 from beep_orchestration.io_managers import checkpoint_io_manager
 from beep_orchestration.ops import (
     IO_MANAGER,
@@ -26,7 +29,6 @@ from beep_orchestration.workflow_types import EXTRACTION
         "`ops: chunk_text: config`, or start one with `beep start FILE`."
     ),
     executor_def=dg.in_process_executor,
-    resource_defs={"workflow": WorkflowResource(workflow_type=EXTRACTION.name), IO_MANAGER: checkpoint_io_manager},
     tags={"dagster/retry_strategy": "ALL_STEPS"},
 )
 def extraction_job() -> None:
@@ -58,4 +60,11 @@ def resume_workflow() -> None:
 
 
 WORKFLOW_JOBS = [extraction_job]
+WORKFLOW_RESOURCES: dict[str, Any] = {
+    "workflow": WorkflowResource(workflow_type=EXTRACTION.name),
+    IO_MANAGER: checkpoint_io_manager,
+    "extractors": local_extractors(),
+}
+"""What the workflow jobs' ops work with. A code location may offer other extractors to the same jobs."""
+
 STEERING_JOBS = [send_signal, cancel_workflow, resume_workflow]

@@ -18,7 +18,10 @@ def services(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory)
     """Services that tests share: `WorkflowService.connect(services.settings)` reaches them. Do not stop them."""
     with postgres.new_database(TEMPLATE) as url:
         settings = Settings(
-            database_url=SecretStr(url), data_folder=tmp_path_factory.mktemp("services"), host=HOST, port=free_port(HOST)
+            database_url=SecretStr(url),
+            data_folder=tmp_path_factory.mktemp("services"),
+            host=HOST,
+            port=free_port(HOST),
         )
         with running_services(settings) as running:
             yield running

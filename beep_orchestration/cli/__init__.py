@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show a name is no reason to fail
     invocation = Invocation()
     try:
-        app(arguments, obj=invocation)
+        app(arguments, prog_name="beep", obj=invocation)
     except Exception as error:
         if invocation.trace:
             raise

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of PostgreSQL that breaks connections of chosen processes in chosen ways."""
+"""A TCP proxy in front of PostgreSQL that breaks the connections of chosen processes in chosen ways."""
 
 import asyncio
 import random
@@ -6,48 +6,53 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
 _COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
-"""What libpq sends to commit: a simple query (protocol 3.0, message formats)."""
+"""What libpq sends to commit: a simple query (PostgreSQL's manual, 'Message Formats')."""
 
 
 @dataclass
 class Trouble:
-    """What befalls the connections of one process; of all processes if `pid` is None."""
+    """What befalls the connections of one process, or of all if `pid` is None.
 
-    pid: int | None
-    is_frozen: bool = False
-    is_cut: bool = False
-    delay: tuple[float, float] | None = None
+    `cut`: they end at once, and none is made. `frozen`: they stay open and nothing passes. `delay`: each message of the
+    client comes late, by these seconds and up to those more. `swallows`: that often the server commits and the
+    connection ends before the client hears of it.
+    """
+
+    pid: int | None = None
+    cut: bool = False
+    frozen: bool = False
+    delay: tuple[float, float] = (0.0, 0.0)
     swallows: int = 0
     swallowed: int = 0
-    ports: set[int] = field(default_factory=set)
+    _ports: set[int] = field(default_factory=set)
 
     def concerns(self, port: int) -> bool:
         """Whether the connection from that port is one of the process's."""
         if self.pid is None:
             return True
-        if port not in self.ports:
+        if port not in self._ports:
             with suppress(psutil.Error):
-                self.ports |= {found.laddr.port for found in psutil.Process(self.pid).net_connections("tcp")}
-        return port in self.ports
+                self._ports |= {found.laddr.port for found in psutil.Process(self.pid).net_connections("tcp")}
+        return port in self._ports
 
 
 class Proxy:
     """Forwards connections to the server's Unix socket, in a thread of its own, until it is closed."""
 
-    def __init__(self, find_socket: Callable[[], str]) -> None:
+    def __init__(self, find_socket: Callable[[], Path]) -> None:
         self._find_socket = find_socket
         self._troubles: list[Trouble] = []
-        self._open: dict[int, asyncio.Transport] = {}
+        self._clients: dict[int, asyncio.StreamWriter] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
-        self._server = asyncio.run_coroutine_threadsafe(
-            asyncio.start_server(self._serve, "127.0.0.1", 0), self._loop
-        ).result()
+        starting = asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result()
         self.port: int = self._server.sockets[0].getsockname()[1]
 
     @property
@@ -55,79 +60,77 @@ class Proxy:
         """How clients reach the server through the proxy."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
+    @contextmanager
+    def trouble(self, trouble: Trouble) -> Iterator[Trouble]:
+        """Within the block, have it befall the connections that it concerns."""
+        self._troubles = [*self._troubles, trouble]
+        if trouble.cut:
+            self._loop.call_soon_threadsafe(self._cut, trouble)
+        try:
+            yield trouble
+        finally:
+            self._troubles = [other for other in self._troubles if other is not trouble]
+
     def close(self) -> None:
-        """Take no more connections; those that are open end with this process."""
+        """End every connection and take no more."""
+        self._loop.call_soon_threadsafe(self._cut, Trouble())
         self._loop.call_soon_threadsafe(self._server.close)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
-    @contextmanager
-    def cut(self, pid: int | None = None) -> Iterator[Trouble]:
-        """Within the block, connections end at once and none is made."""
-        with self._trouble(Trouble(pid, is_cut=True)) as trouble:
-            self._loop.call_soon_threadsafe(self._abort, trouble)
-            yield trouble
-
-    def frozen(self, pid: int | None = None) -> "contextmanager[Trouble]":  # type: ignore[valid-type]
-        """Within the block, connections are open and nothing passes."""
-        return self._trouble(Trouble(pid, is_frozen=True))
-
-    def slow(self, seconds: float, jitter: float, pid: int | None = None) -> "contextmanager[Trouble]":  # type: ignore[valid-type]
-        """Within the block, each message of a client comes late, by `seconds` and up to `jitter` more."""
-        return self._trouble(Trouble(pid, delay=(seconds, jitter)))
-
-    def swallowing(self, pid: int | None = None, count: int = 1) -> "contextmanager[Trouble]":  # type: ignore[valid-type]
-        """Within the block, the server commits and the client loses the connection before it hears of it."""
-        return self._trouble(Trouble(pid, swallows=count))
-
-    @contextmanager
-    def _trouble(self, trouble: Trouble) -> Iterator[Trouble]:
-        self._troubles.append(trouble)
-        try:
-            yield trouble
-        finally:
-            self._troubles.remove(trouble)
-
-    def _abort(self, trouble: Trouble) -> None:
-        for port, transport in list(self._open.items()):
+    def _cut(self, trouble: Trouble) -> None:
+        for port, client in list(self._clients.items()):
             if trouble.concerns(port):
-                transport.abort()
+                client.transport.abort()
 
     def _concerning(self, port: int) -> list[Trouble]:
         return [trouble for trouble in self._troubles if trouble.concerns(port)]
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        port: int = writer.get_extra_info("peername")[1]
+    async def _accept(self, requests: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        port: int = client.get_extra_info("peername")[1]
         try:
-            if any(trouble.is_cut for trouble in self._concerning(port)):
+            if any(trouble.cut for trouble in self._concerning(port)):
                 return
-            upstream_reader, upstream_writer = await asyncio.open_unix_connection(self._find_socket())
+            answers, server = await asyncio.open_unix_connection(self._find_socket())
+            self._clients[port] = client
+            lost = asyncio.Event()
+            ways = {
+                asyncio.create_task(self._ask(port, requests, server, lost)),
+                asyncio.create_task(self._answer(port, answers, client, lost)),
+            }
+            _, open_ways = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            for way in open_ways:
+                way.cancel()
+            server.close()
         except OSError:
-            return
+            return  # the server is away: so are its connections
         finally:
-            if "upstream_writer" not in locals():
-                writer.transport.abort()
-        self._open[port] = writer.transport
-        answers = asyncio.create_task(self._forward_answers(port, upstream_reader, writer))
-        try:
-            await self._forward_requests(port, reader, upstream_writer, writer)
-        finally:
-            del self._open[port]
-            upstream_writer.close()
-            answers.cancel()
-            writer.transport.abort()
+            self._clients.pop(port, None)
+            client.transport.abort()
 
-    async def _forward_requests(
-        self, port: int, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter, client: asyncio.StreamWriter
+    async def _ask(
+        self, port: int, requests: asyncio.StreamReader, server: asyncio.StreamWriter, lost: asyncio.Event
     ) -> None:
         with suppress(OSError):
-            while message := await reader.read(65_536):
+            while message := await requests.read(65_536):
+                await self._pass(port)
                 for trouble in self._concerning(port):
-                    if trouble.delay is not None:
-                        await asyncio.sleep(trouble.delay[0] + random.uniform(0, trouble.delay[1]))  # noqa: S311
-                    if trouble.swallows > trouble.swallowed and message.endswith(_COMMIT):
+                    await asyncio.sleep(trouble.delay[0] + random.uniform(0, trouble.delay[1]))  # noqa: S311 - jitter
+                    if message.endswith(_COMMIT) and trouble.swallows > trouble.swallowed:
                         trouble.swallowed += 1
-                        self._deaf.add(port)
-                await self._thawed(port)
-                upstream.write(message)
-                await upstream.drain()
+                        lost.set()
+                server.write(message)
+                await server.drain()
+
+    async def _answer(
+        self, port: int, answers: asyncio.StreamReader, client: asyncio.StreamWriter, lost: asyncio.Event
+    ) -> None:
+        with suppress(OSError):
+            while (message := await answers.read(65_536)) and not lost.is_set():
+                await self._pass(port)
+                client.write(message)
+                await client.drain()
+
+    async def _pass(self, port: int) -> None:
+        while any(trouble.frozen for trouble in self._concerning(port)):
+            await asyncio.sleep(0.05)

@@ -1,0 +1,13 @@
+"""Our code location with extractors that do nothing: what is left is the workflow."""
+
+import dagster as dg
+
+from benchmarks.extractors import idle_extractors
+from beep_orchestration.jobs import STEERING_JOBS, WORKFLOW_JOBS, WORKFLOW_RESOURCES
+from beep_orchestration.sensors import SENSORS
+
+defs = dg.Definitions(
+    jobs=[*WORKFLOW_JOBS, *STEERING_JOBS],
+    sensors=SENSORS,
+    resources={**WORKFLOW_RESOURCES, "extractors": idle_extractors()},
+)

@@ -1,0 +1,127 @@
+import pytest
+
+from beep_orchestration.ids import WorkflowExecutionId
+from beep_orchestration.models import ExecutionPage, ExecutionStatus, WorkflowStatus
+from beep_orchestration.persistence import Database
+from tests.cli.conftest import Beep
+from tests.factories import OTHER_ORGANIZATION, accepted, claimed, ended
+
+pytestmark = pytest.mark.usefixtures("configured")
+UNKNOWN = "knowledge_workflow_execution__00000000-0000-7000-8000-000000000001"
+COMMANDS_WITH_AN_ID = [["status"], ["watch"], ["cancel"], ["resume"], ["graph"], ["signal", "approve", "{}"]]
+
+
+def _running_id(database: Database) -> WorkflowExecutionId:
+    with database.transaction() as tables:
+        return claimed(tables).id
+
+
+def _ended_id(database: Database, status: ExecutionStatus) -> WorkflowExecutionId:
+    with database.transaction() as tables:
+        return ended(tables, status).id
+
+
+def test_status_as_json_has_the_fields_of_workflow_status(beep: Beep, configured: Database) -> None:
+    execution_id = _running_id(configured)
+    result = beep("status", execution_id, "--json")
+    assert result.code == 0
+    assert set(result.json) == set(WorkflowStatus.model_fields)
+    assert WorkflowStatus.model_validate(result.json).execution_id == execution_id
+
+
+def test_status_for_people_is_whole_in_a_narrow_terminal(
+    beep: Beep, configured: Database, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("COLUMNS", "20")
+    execution_id = _ended_id(configured, ExecutionStatus.FAILED)
+    printed = beep("status", execution_id).out
+    assert f"execution  {execution_id}\n" in printed
+    assert "ValueError: made by a test" in printed
+
+
+@pytest.mark.parametrize("command", COMMANDS_WITH_AN_ID, ids=lambda command: command[0])
+def test_an_unknown_id_and_one_of_another_organization_are_refused_alike(
+    beep: Beep, configured: Database, command: list[str]
+) -> None:
+    with configured.transaction() as tables:
+        foreign = accepted(tables, organization_id=OTHER_ORGANIZATION).id
+    name, *others = command
+    for execution_id in (UNKNOWN, foreign):
+        assert beep(name, execution_id, *others).error.startswith(f"error: no execution {execution_id} ")
+
+
+@pytest.mark.parametrize("command", COMMANDS_WITH_AN_ID, ids=lambda command: command[0])
+def test_text_that_is_no_id_is_refused(beep: Beep, command: list[str]) -> None:
+    name, *others = command
+    assert "is not an id of knowledge_workflow_execution" in beep(name, "\x1b[31mnotes", *others).error
+
+
+def test_the_organization_can_be_named(beep: Beep, configured: Database) -> None:
+    with configured.transaction() as tables:
+        foreign = accepted(tables, organization_id=OTHER_ORGANIZATION).id
+    assert beep("--organization", OTHER_ORGANIZATION, "status", foreign, "--json").json["execution_id"] == foreign
+    assert "shared_organization" in beep("--organization", "acme", "list").error
+
+
+def test_signal_is_stored_and_its_id_printed(beep: Beep, configured: Database) -> None:
+    execution_id = _running_id(configured)
+    signal_id = beep("signal", execution_id, "approve", '{"by": "ada"}', "--json").json["signal_id"]
+    with configured.transaction() as tables:
+        (stored,) = tables.signals.load(execution_id, limit=10)
+    assert (stored.id, stored.signal_name, stored.payload) == (signal_id, "approve", {"by": "ada"})
+
+
+@pytest.mark.parametrize(
+    "payload", ["", "{", "[]", "1", '"a"', "null", '{"a": NaN}', '{"a": "\\u0000"}', '{"a": "\\ud800"}']
+)
+def test_a_payload_that_is_no_json_object_is_refused(beep: Beep, configured: Database, payload: str) -> None:
+    assert "payload" in beep("signal", _running_id(configured), "approve", payload).error
+
+
+def test_cancel_says_who_won(beep: Beep, configured: Database) -> None:
+    running, completed = _running_id(configured), _ended_id(configured, ExecutionStatus.COMPLETED)
+    first, again = beep("cancel", running, "--json"), beep("cancel", running, "--json")
+    assert (first.code, first.json["status"], first.json["cancelled_now"]) == (0, "cancelled", True)
+    assert (again.code, again.json["status"], again.json["cancelled_now"]) == (0, "cancelled", False)
+    late = beep("cancel", completed, "--json")
+    assert (late.json["status"], late.json["cancelled_now"]) == ("completed", False)
+    assert "completed" in late.error
+
+
+def test_resume_lets_a_failed_execution_go_on_and_refuses_a_completed_one(beep: Beep, configured: Database) -> None:
+    failed, completed = (_ended_id(configured, ExecutionStatus(name)) for name in ("failed", "completed"))
+    assert beep("resume", failed, "--json").json["status"] == "running"
+    assert "is completed" in beep("resume", completed).error
+
+
+def test_list_pages_and_filters(beep: Beep, configured: Database) -> None:
+    ids = [_running_id(configured) for _ in range(3)]
+    failed = _ended_id(configured, ExecutionStatus.FAILED)
+    first = ExecutionPage.model_validate(beep("list", "--limit", 2, "--json").json)
+    second = ExecutionPage.model_validate(beep("list", "--limit", 2, "--cursor", first.cursor, "--json").json)
+    assert [each.execution_id for each in (*first.executions, *second.executions)] == [failed, *reversed(ids)]
+    only_failed = beep("list", "--status", "failed", "--json").json["executions"]
+    assert [each["execution_id"] for each in only_failed] == [failed]
+    assert beep("list", "--type", "no_such_type", "--json").json["executions"] == []
+    printed = beep("list", "--limit", 2).out
+    assert failed in printed
+    assert f"beep list --cursor '{first.cursor}'" in printed
+
+
+@pytest.mark.parametrize(("option", "value"), [("--limit", 0), ("--limit", 1001), ("--cursor", "yesterday")])
+def test_list_refuses_what_is_no_page(beep: Beep, option: str, value: object) -> None:
+    assert option.strip("-") in beep("list", option, value).error
+
+
+def test_watch_ends_with_the_executions_and_fails_unless_all_are_completed(
+    beep: Beep, configured: Database, completed_id: WorkflowExecutionId
+) -> None:
+    assert beep("watch", completed_id).out.endswith("completed in 0.0 s\n")
+    failed = _ended_id(configured, ExecutionStatus.FAILED)
+    both = beep("watch", completed_id, failed, "--json")
+    assert both.code == 1
+    assert [WorkflowStatus.model_validate_json(line).status for line in both.out.splitlines()] == [
+        "completed",
+        "failed",
+    ]
+    assert "made by a test" in both.error

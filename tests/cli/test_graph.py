@@ -1,0 +1,53 @@
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from rdflib import Graph as RdfGraph
+
+from beep_orchestration.ids import WorkflowExecutionId
+from beep_orchestration.models import ExecutionStatus
+from beep_orchestration.persistence import Database
+from tests.cli.conftest import Beep
+from tests.factories import ended
+
+
+def test_json_has_entities_relations_and_statistics(beep: Beep, completed_id: WorkflowExecutionId) -> None:
+    printed = beep("graph", completed_id, "--format", "json")
+    assert {"entities", "relations", "stats"} <= set(printed.json)
+    assert [entity["name"] for entity in printed.json["entities"]] == ["Ada Lovelace", "London"]
+    assert beep("graph", completed_id, "--json").out == printed.out
+
+
+def test_every_format_can_be_read_by_its_readers(beep: Beep, completed_id: WorkflowExecutionId) -> None:
+    assert len(RdfGraph().parse(data=beep("graph", completed_id, "--format", "turtle").out)) > 0
+    assert ET.fromstring(beep("graph", completed_id, "--format", "graphml").out).tag.endswith("graphml")  # noqa: S314
+    assert beep("graph", completed_id, "--format", "html").out.lower().startswith("<!doctype html>")
+
+
+def test_a_file_holds_what_stdout_would_get(beep: Beep, completed_id: WorkflowExecutionId, tmp_path: Path) -> None:
+    result = beep("graph", completed_id, "--format", "json", "--output", tmp_path / "graph.json")
+    assert (result.code, result.out) == (0, "")
+    printed = beep("graph", completed_id, "--format", "json").out
+    assert json.loads((tmp_path / "graph.json").read_text(encoding="utf-8")) == json.loads(printed)
+
+
+def test_without_a_format_there_is_a_report_to_read(beep: Beep, completed_id: WorkflowExecutionId) -> None:
+    printed = beep("graph", completed_id).out
+    assert "2 entities, 1 relations" in printed
+    assert "Ada Lovelace" in printed
+
+
+def test_a_file_that_cannot_be_written_is_one_line(beep: Beep, completed_id: WorkflowExecutionId) -> None:
+    assert "No such file" in beep("graph", completed_id, "--format", "html", "--output", "absent/graph.html").error
+
+
+def test_an_execution_without_a_result_is_refused(beep: Beep, configured: Database) -> None:
+    with configured.transaction() as tables:
+        execution_id = ended(tables, ExecutionStatus.FAILED).id
+    assert "has no result" in beep("graph", execution_id, "--json").error
+
+
+@pytest.mark.parametrize("arguments", [["--output", "x"], ["--format", "pdf"]])
+def test_an_output_without_a_known_format_is_wrong_usage(beep: Beep, arguments: list[str]) -> None:
+    assert beep("graph", "any", *arguments).code == 2

@@ -1,0 +1,239 @@
+"""The real services on a real PostgreSQL, and what a test does to them and asks of them."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+import psutil
+from psycopg import connect
+from pydantic import SecretStr
+
+from beep_orchestration import embedded
+from beep_orchestration.dagster_client import DagsterClient
+from beep_orchestration.models import ExecutionStatus, Json, WorkflowStatus
+from beep_orchestration.persistence import Database
+from beep_orchestration.service import WorkflowService
+from beep_orchestration.settings import Settings
+from beep_orchestration.supervisor import running_services
+from beep_orchestration.supervisor.home import free_port
+from beep_orchestration.supervisor.services import Services
+from tests.faults.control import FOLDER_VARIABLE, Control
+from tests.faults.journal import Journal
+from tests.faults.proxy import Proxy
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+HOST = "127.0.0.1"
+LIMIT_SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """The server, by its data folder; `url` goes past the proxy and stays the same over restarts."""
+
+    folder: Path
+    url: str
+
+    @property
+    def socket(self) -> Path:
+        """Where the server listens; raises `ConnectionError` while it does not."""
+        found = embedded.find_socket_folder(self.folder / "postgres")
+        if found is None:
+            raise ConnectionError("the server is away")
+        return next(found.glob(".s.PGSQL.*[0-9]"))
+
+    @property
+    def pid(self) -> int:
+        """The postmaster's process."""
+        return int((self.folder / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+
+    def stop_immediately(self) -> None:
+        """As `pg_ctl stop -m immediate`: no checkpoint, no farewell; returns when the server is gone."""
+        postmaster = psutil.Process(self.pid)
+        postmaster.send_signal(signal.SIGQUIT)
+        postmaster.wait(30)
+
+    def start(self) -> None:
+        """Start the server, which recovers from its log."""
+        embedded.start(self.folder)
+
+    def ask(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
+        """The rows that a statement yields, or none; committed."""
+        with connect(self.url, autocommit=True) as connection:
+            cursor = connection.execute(statement, parameters)
+            return cursor.fetchall() if cursor.description else []
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What a fault test works with. `service` goes past the proxy: its caller is not what the faults are for."""
+
+    services: Services
+    postgres: Postgres
+    proxy: Proxy
+    control: Control
+    journal: Journal
+    folder: Path
+    database: Database
+    service: WorkflowService
+
+    def start(self, document: Json, **options: str) -> str:
+        """Accept an execution and have it launched; its id."""
+        return self.service.start("extraction", document, **options)
+
+    def wait(self, execution_id: str, timeout: float = LIMIT_SECONDS) -> WorkflowStatus:
+        """Wait for the end of an execution; raises `TimeoutError` with what is known of it."""
+        try:
+            return self.service.wait(execution_id, timeout_seconds=timeout)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}\n{self.describe(execution_id)}") from error
+
+    def wait_completed(self, execution_ids: Sequence[str], timeout: float = LIMIT_SECONDS) -> None:
+        """Wait until all of them are completed; raises `AssertionError` if one ends otherwise."""
+        for execution_id in execution_ids:
+            status = self.wait(execution_id, timeout)
+            assert status.status is ExecutionStatus.COMPLETED, f"{status.error}\n{self.describe(execution_id)}"
+
+    def worker(self, execution_id: str) -> psutil.Process:
+        """The process that carries the execution now, waited for."""
+        return wait_until(lambda: self._find_worker(execution_id), description=f"{execution_id} has a worker")
+
+    def _find_worker(self, execution_id: str) -> psutil.Process | None:
+        runs = self.postgres.ask(
+            "SELECT dagster_run_id FROM knowledge_workflow_run WHERE workflow_execution_id = %s AND outcome IS NULL",
+            execution_id,
+        )
+        tags = self.postgres.ask(
+            "SELECT value::jsonb ->> 'pid' FROM run_tags WHERE key = 'beep/worker' AND run_id = ANY(%s)",
+            [str(run) for (run,) in runs],
+        )
+        for (pid,) in tags:
+            with suppress(psutil.NoSuchProcess):
+                worker = psutil.Process(int(str(pid)))
+                if worker.status() != psutil.STATUS_ZOMBIE:
+                    return worker
+        return None
+
+    def process(self, name: str) -> psutil.Process:
+        """The code server, webserver or daemon that runs now."""
+        pid = wait_until(lambda: self.services.pids.get(name), description=f"the {name} runs")
+        return psutil.Process(pid)
+
+    def kill(self, name: str) -> int:
+        """Kill the code server, webserver or daemon; the supervisor starts it again. Its pid."""
+        killed = self.process(name)
+        killed.kill()
+        return killed.pid
+
+    def fork_servers(self) -> list[psutil.Process]:
+        """The fork servers of this installation that take launches."""
+        home = str(self.folder / "services")
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                command = process.cmdline()
+                if "beep_orchestration.engine.forkserver" in command and process.environ().get("BEEP_DATA_FOLDER") == home:
+                    found.append(process)
+        pids = {process.pid for process in found}
+        return [process for process in found if process.ppid() not in pids]
+
+    def all_processes(self) -> list[psutil.Process]:
+        """Every living process of this installation's services, workers included."""
+        home = str(self.folder / "services")
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                if process.environ().get("BEEP_DATA_FOLDER") == home and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    def wait_ready(self, timeout: float = 60.0) -> None:
+        """Wait until the supervisor would say that a run could be launched at once."""
+        since = time.time()
+        wait_until(lambda: self.services._find_problem(since) is None, timeout, "the services are ready")
+
+    def describe(self, execution_id: str) -> str:
+        """What the tables and Dagster say of an execution, for the message of a failure."""
+        parts = {
+            "execution": "SELECT status, epoch, launch_at, launches, error FROM knowledge_workflow_execution WHERE id = %s",
+            "runs": "SELECT r.dagster_run_id, r.epoch, r.lease_expires_at, r.outcome, d.status, d.run_body::jsonb #> '{tags}' "
+            "FROM knowledge_workflow_run r LEFT JOIN runs d ON d.run_id = r.dagster_run_id WHERE workflow_execution_id = %s",
+            "activities": "SELECT activity_name, attempt_number, status, epoch, error ->> 'message' "
+            "FROM knowledge_workflow_activity WHERE workflow_execution_id = %s AND status <> 'completed'",
+            "events": "SELECT e.timestamp, e.event::jsonb ->> 'user_message' FROM event_logs e "
+            "JOIN knowledge_workflow_run r ON r.dagster_run_id = e.run_id WHERE workflow_execution_id = %s "
+            "AND e.dagster_event_type IN ('ENGINE_EVENT', 'PIPELINE_FAILURE', 'PIPELINE_CANCELED', 'STEP_FAILURE') "
+            "ORDER BY e.id DESC LIMIT 12",
+        }
+        lines = [f"now: {self.postgres.ask('SELECT clock_timestamp()')}"]
+        for name, statement in parts.items():
+            lines += [f"{name}:", *(f"  {row}" for row in self.postgres.ask(statement, execution_id))]
+        return "\n".join(lines)
+
+
+@contextmanager
+def postgres_server(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Iterator[Postgres]:
+    """A server of its own, in that folder or a new one."""
+    made = folder or Path(tempfile.mkdtemp(prefix="beep-faults-pg-"))
+    with patch.dict(os.environ, environment or {}):
+        url, _ = embedded.start(made)
+    server = Postgres(made, url)
+    try:
+        for setting in ("full_page_writes = off", "synchronous_commit = on"):
+            server.ask(f"ALTER SYSTEM SET {setting}")
+        server.ask("SELECT pg_reload_conf()")
+        yield server
+    finally:
+        embedded.stop(made)
+        shutil.rmtree(made, ignore_errors=folder is None)
+
+
+@contextmanager
+def installed(environment: Mapping[str, str] | None = None, **settings: object) -> Iterator[Installation]:
+    """The services with the test location, on a server of their own behind a proxy; all ends with the block."""
+    folder = Path(tempfile.mkdtemp(prefix="beep-faults-"))
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        postgres = stack.enter_context(postgres_server())
+        proxy = Proxy(lambda: postgres.socket)
+        stack.callback(proxy.close)
+        variables = {FOLDER_VARIABLE: str(folder), "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+        stack.enter_context(patch.dict(os.environ, variables | dict(environment or {})))
+        given = {"port": free_port(HOST), "host": HOST, "launch_grace_seconds": 2.0} | settings
+        configured = Settings.model_validate(
+            given | {"database_url": SecretStr(proxy.url), "data_folder": folder / "services"}
+        )
+        services = stack.enter_context(running_services(configured, lambda _: None, definitions="tests.faults.location"))
+        database = Database(postgres.url)
+        stack.callback(database.close)
+        dagster = DagsterClient(HOST, configured.port, code_location=configured.code_location, timeout_seconds=15)
+        service = WorkflowService(database, dagster, configured.organization, configured)
+        made = Installation(
+            services, postgres, proxy, Control(folder), Journal(folder / "journal"), folder, database, service
+        )
+        try:
+            yield made
+        finally:
+            _wake_all(made)
+
+
+def _wake_all(made: Installation) -> None:
+    """A stopped process would not end before its guard's patience does."""
+    for process in made.all_processes():
+        with suppress(psutil.Error):
+            process.resume()
+
+
+def library(name: str) -> Path | None:
+    """A shared library of the system, if it is installed."""
+    answer = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=False)
+    found = (line.rpartition("=> ")[2] for line in answer.stdout.splitlines() if name in line)
+    return next((Path(path) for path in found), None)
