@@ -214,8 +214,8 @@ class CheckpointWriter:
 
     def _end(self, tables: WorkflowPersistence, end: EndExecution) -> None:
         if end.error is not None:
-            left_open = ErrorInfo(type="ExecutionFailed", message="the execution failed while the activity was under way")
-            tables.activities.fail_running(self._execution.id, left_open)
+            error = ErrorInfo(type="ExecutionFailed", message="the execution failed while the activity was under way")
+            tables.activities.fail_running(self._execution.id, error)
             tables.executions.fail(self._execution.id, end.error, epoch=self._epoch)
         else:
             tables.executions.complete(self._execution.id, self._epoch, end.output or {})

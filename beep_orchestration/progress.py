@@ -19,6 +19,7 @@ _WIDE = 110
 """From this many columns on there is room for a bar beside each count, and for durations."""
 _NARROW_STATE, _WIDE_STATE = len("cancelled"), len("completed in 999.9 s")
 _BAR_AND_COUNT = len("━━━━━ 66/66")
+_COUNT = len("666/666")
 _SHORTEST_NAME = 12
 _GAP = 2
 _NOT_BEGUN = StageProgress(done=0, total=0)
@@ -100,7 +101,7 @@ def _table(names: Mapping[str, str], statuses: Mapping[str, WorkflowStatus], *, 
     from rich.text import Text  # noqa: PLC0415
 
     is_wide = width >= _WIDE
-    kinds = {kind: _BAR_AND_COUNT if is_wide else len(kind) for kind in _activity_types(statuses.values())}
+    kinds = {kind: _BAR_AND_COUNT if is_wide else max(len(kind), _COUNT) for kind in _activity_types(statuses.values())}
     state_width = _WIDE_STATE if is_wide else _NARROW_STATE
     room = width - sum(kinds.values()) - state_width - _GAP * (len(kinds) + 1)
     longest = max(map(len, names.values()), default=0)

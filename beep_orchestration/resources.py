@@ -35,7 +35,7 @@ from beep_orchestration.errors import (
 )
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, execution_id_for_run
 from beep_orchestration.models import Checkpoint
-from beep_orchestration.persistence import Database
+from beep_orchestration.persistence import Database, process_database
 from beep_orchestration.persistence.rows import NewExecution
 from beep_orchestration.projections import error_info
 from beep_orchestration.settings import Settings, load_settings
@@ -146,7 +146,7 @@ class WorkflowResource(dg.ConfigurableResource[Any]):
         settings = load_settings()
         workflow_type = get_workflow_type(self.workflow_type)
         launch = _launch_of(context.run, settings)
-        database = Database(self._stack.enter_context(embedded.database_url(settings)))
+        database = process_database(self._stack.enter_context(embedded.database_url(settings)))
         self._stack.callback(database.close)
         if EXECUTION_TAG not in context.run.tags and config is not None:
             _create_execution(database, launch, workflow_type, config)

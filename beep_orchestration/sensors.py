@@ -237,7 +237,7 @@ def _settled_files(folder: Path) -> dict[Path, list[int]]:
     for path in sorted(folder.iterdir()):
         if path.is_file() and not path.name.startswith("."):
             stat = path.stat()
-            if time.time() - stat.st_mtime >= _SETTLED_SECONDS:
+            if abs(time.time() - stat.st_mtime) >= _SETTLED_SECONDS:  # a copy may be dated in the future
                 files[path] = [stat.st_mtime_ns, stat.st_size]
     return files
 

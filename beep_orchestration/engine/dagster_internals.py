@@ -19,6 +19,8 @@ from dagster._core.launcher.base import (
 from dagster._core.origin import RepositoryPythonOrigin
 from dagster._core.secrets.env_file import get_env_var_dict
 from dagster._core.storage.base_storage import DagsterStorage
+from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
+from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserialize_value, serialize_value
 from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster._utils.hosted_user_process import recon_repository_from_origin
@@ -26,7 +28,10 @@ from dagster._utils.interrupts import capture_interrupts
 from dagster_shared.error import SerializableErrorInfo
 
 __all__ = [
+    "IO_TYPE_EXTENSION",
+    "CapturedLogContext",
     "CheckRunHealthResult",
+    "ComputeIOType",
     "ConfigurableClass",
     "ConfigurableClassData",
     "DagsterLaunchFailedError",

@@ -85,7 +85,7 @@ class WorkflowStorage(DagsterPostgresStorage):
         self._run_storage = PooledRunStorage(postgres_url, engine)
         self._event_log_storage = PooledEventLogStorage(postgres_url, engine)
         self._schedule_storage = PooledScheduleStorage(postgres_url, engine)
-        DagsterStorage.__init__(self)  # type: ignore[arg-type]
+        DagsterStorage.__init__(self)  # type: ignore[arg-type, no-untyped-call]
         os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
 
     @classmethod

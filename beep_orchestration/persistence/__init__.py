@@ -4,7 +4,7 @@
 runs. Nothing here commits by itself, so whoever opens the transaction decides what becomes visible together.
 """
 
-from beep_orchestration.persistence.database import Database, WorkflowPersistence
+from beep_orchestration.persistence.database import Database, WorkflowPersistence, process_database
 from beep_orchestration.persistence.rows import ActivityRow, ExecutionRow, RunRow, SignalRow
 
-__all__ = ["ActivityRow", "Database", "ExecutionRow", "RunRow", "SignalRow", "WorkflowPersistence"]
+__all__ = ["ActivityRow", "Database", "ExecutionRow", "RunRow", "SignalRow", "WorkflowPersistence", "process_database"]

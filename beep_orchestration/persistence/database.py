@@ -1,7 +1,10 @@
 """Connections and transactions."""
 
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import psycopg
 from sqlalchemy import Connection, create_engine, event
@@ -43,6 +46,8 @@ class Database:
             connect_args={"application_name": "beep_orchestration", "connect_timeout": 10},
         )
         event.listen(self.engine, "connect", _use_utc)
+        self._rehearsal: Connection | None = None
+        self._rehearsal_lock = threading.RLock()
 
     @property
     def safe_url(self) -> str:
@@ -57,16 +62,42 @@ class Database:
         effect, and `SchemaVersionError`.
         """
         try:
-            with driver_errors.unavailability(self.engine), self.engine.begin() as connection:
+            with driver_errors.unavailability(self.engine), self._begin() as connection:
                 yield WorkflowPersistence(connection)
         except ProgrammingError as error:
             if getattr(error.orig, "sqlstate", "") in _UNDEFINED_TABLE_OR_COLUMN:
                 raise SchemaVersionError(None, EXPECTED_REVISION, "run 'beep migrate'") from error
             raise
 
+    @contextmanager
+    def _begin(self) -> Iterator[Connection]:
+        if self._rehearsal is None:
+            with self.engine.begin() as connection:
+                yield connection
+        else:
+            with self._rehearsal_lock, self._rehearsal.begin_nested():
+                yield self._rehearsal
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Within the block nothing is committed: every transaction is a part of one that is rolled back at the end."""
+        with driver_errors.unavailability(self.engine), self.engine.connect() as self._rehearsal:
+            try:
+                yield
+            finally:
+                self._rehearsal = None
+
     def close(self) -> None:
-        """Close the pool's idle connections."""
+        """Close the pool's idle connections; the next transaction opens another."""
         self.engine.dispose()
+
+
+@lru_cache(maxsize=1)
+def process_database(url: str) -> Database:
+    """This process's `Database` for its runs; a forked process has its parent's compiled statements, no connection."""
+    database = Database(url)
+    os.register_at_fork(after_in_child=lambda: database.engine.dispose(close=False))
+    return database
 
 
 def _use_utc(connection: psycopg.Connection, _: object) -> None:

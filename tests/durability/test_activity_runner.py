@@ -4,6 +4,7 @@ import asyncio
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from beep_orchestration.errors import (
     RetryLaterError,
 )
 from beep_orchestration.ids import WorkflowExecutionId
-from beep_orchestration.models import ActivityStatus, ExecutionStatus, RetryPolicy
+from beep_orchestration.models import ActivityStatus, ErrorInfo, ExecutionStatus, RetryPolicy
 from beep_orchestration.persistence import Database
 from tests.durability.workflow import (
     LONG_LEASE,
@@ -65,7 +66,7 @@ def test_outputs_come_in_the_order_of_the_activities_however_they_end(database: 
         ended[number].set()
         return number
 
-    activities = [journal.activity(number, lambda number=number: last_one_first(number)) for number in range(5)]
+    activities = [journal.activity(number, partial(last_one_first, number)) for number in range(5)]
     with running(database, execution) as runner:
         assert runner.run(STAGE, activities, concurrency=5) == [0, 1, 2, 3, 4]
     assert_consistent(database, execution)
@@ -134,7 +135,7 @@ def test_an_activity_under_way_at_the_crash_is_run_again_as_a_new_attempt(databa
         hung.join(LONG_WAIT)
         never.set()
     assert statuses(database, execution) == {f"{STAGE}-0": ["failed", "completed"]}
-    assert _only_error(database, execution)["type"] == "WorkerLost"
+    assert _only_error(database, execution).type == "WorkerLost"
     assert load(database, execution).checkpoint.stages[STAGE].attempts == 2
 
 
@@ -157,15 +158,13 @@ def test_each_try_is_a_row_with_its_error(database: Database) -> None:
     ]
     assert rows[0].error is not None
     assert "FailsFirst" not in (rows[0].error.stack or "")
-    assert 'raise self.errors.pop(0)' in (rows[0].error.stack or "")
+    assert "raise self.errors.pop(0)" in (rows[0].error.stack or "")
     assert rows[2].output == 7
     assert all(row.completed_at and row.started_at <= row.completed_at for row in rows)
     assert_consistent(database, execution)
 
 
-@given(
-    delay=st.floats(0.001, 100), cap=st.floats(0.001, 1_000), made=st.integers(1, 40), asked=st.floats(0, 10_000)
-)
+@given(delay=st.floats(0.001, 100), cap=st.floats(0.001, 1_000), made=st.integers(1, 40), asked=st.floats(0, 10_000))
 def test_delays_double_up_to_the_cap_and_lose_at_most_half(delay: float, cap: float, made: int, asked: float) -> None:
     policy = RetryPolicy(first_delay=delay, maximum_delay=cap)
     longest = min(delay * 2 ** (made - 1), cap)
@@ -255,7 +254,8 @@ def test_a_coroutine_that_takes_too_long_is_cancelled_recorded_and_tried_again(d
     with running(database, execution) as runner:
         assert runner.run(STAGE, [journal.async_activity(0, hangs_once, timeout=0.1)], concurrency=1) == [3]
     assert cancelled.is_set()
-    assert _only_error(database, execution) == {"type": "TimeoutError", "message": "no result within 0.1 s"}
+    error = _only_error(database, execution)
+    assert (error.type, error.message) == ("TimeoutError", "no result within 0.1 s")
 
 
 def test_a_blocking_call_that_takes_too_long_is_given_up_and_does_not_hold_back_its_retry(database: Database) -> None:
@@ -270,7 +270,8 @@ def test_a_blocking_call_that_takes_too_long_is_given_up_and_does_not_hold_back_
         assert runner.run(STAGE, [journal.activity(0, hangs_once, timeout=0.2)], concurrency=1) == [4]
     release.set()
     assert statuses(database, execution) == {f"{STAGE}-0": ["failed", "completed"]}
-    assert _only_error(database, execution) == {"type": "TimeoutError", "message": "no result within 0.2 s"}
+    error = _only_error(database, execution)
+    assert (error.type, error.message) == ("TimeoutError", "no result within 0.2 s")
 
 
 @pytest.mark.parametrize(
@@ -399,7 +400,7 @@ def test_other_code_or_another_input_retires_the_checkpoint(database: Database, 
     with running(database, execution, "run-1") as runner:
         assert runner.run(STAGE, [changed, journal.activity(1)], concurrency=1) == [10, 1]
     assert statuses(database, execution) == {f"{STAGE}-0": ["failed", "completed"], f"{STAGE}-1": ["completed"]}
-    assert _only_error(database, execution)["type"] == "CheckpointRetired"
+    assert _only_error(database, execution).type == "CheckpointRetired"
     assert load(database, execution).checkpoint.stages[STAGE].done == 2
 
 
@@ -454,9 +455,6 @@ def test_a_runner_without_an_epoch_commits_nothing(database: Database) -> None:
     assert load(database, execution) == before
 
 
-def _only_error(database: Database, execution_id: WorkflowExecutionId) -> dict[str, str]:
-    errors = [row.error for row in attempts(database, execution_id) if row.error is not None]
-    assert len(errors) == 1
-    return {"type": errors[0].type, "message": errors[0].message} if errors[0].type == "TimeoutError" else {
-        "type": errors[0].type
-    }
+def _only_error(database: Database, execution_id: WorkflowExecutionId) -> ErrorInfo:
+    (error,) = [row.error for row in attempts(database, execution_id) if row.error is not None]
+    return error

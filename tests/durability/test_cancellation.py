@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -151,11 +152,11 @@ def test_an_activity_that_waits_for_its_retry_is_not_tried_again(database: Datab
 
 
 def test_cancel_and_completion_race_and_one_wins(database: Database, service: WorkflowService) -> None:
-    wins = {status: 0 for status in ExecutionStatus}
+    wins = dict.fromkeys(ExecutionStatus, 0)
     for _ in range(RACES):
         execution = start(database)
         with running(database, execution) as runner:
-            completed_now, answer = _race(lambda runner=runner: runner.complete({"sum": 1}), service, execution)
+            completed_now, answer = _race(partial(runner.complete, {"sum": 1}), service, execution)
         status = load(database, execution).status
         assert answer.status is status
         assert answer.cancelled_now == (status is ExecutionStatus.CANCELLED) == (not completed_now)

@@ -219,11 +219,15 @@ def test_the_execution_of_another_organization_cannot_be_claimed(database: Datab
 
 
 def test_the_lease_is_renewed_while_a_long_activity_runs(database: Database) -> None:
-    execution, journal, leases = start(database), Journal(), set()
+    execution, journal = start(database), Journal()
+    leases: set[object] = set()
+
+    def is_renewed_again() -> bool:
+        leases.add(run_row(database, "run-1").lease_expires_at)
+        return len(leases) > 3
 
     def until_renewed_three_times() -> int:
-        wait_until(lambda: leases.add(run_row(database, "run-1").lease_expires_at) or len(leases) > 3)
-        return 1
+        return int(wait_until(is_renewed_again))
 
     with running(database, execution, "run-1", lease_seconds=0.6) as runner:
         assert runner.run(STAGE, [journal.activity(0, until_renewed_three_times)], concurrency=1) == [1]

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -70,13 +71,15 @@ class Unreliable(Database):
         try:
             with super().transaction() as tables:
                 yield tables
-                if self.before(number):
-                    raise DatabaseUnavailableError(self.safe_url, "lost before the commit")
+                self._lose_if(self.before(number))
         except DatabaseUnavailableError:
             self.when_lost()
             raise
-        if self.after(number):
-            raise DatabaseUnavailableError(self.safe_url, "lost after the commit")
+        self._lose_if(self.after(number))
+
+    def _lose_if(self, is_lost: bool) -> None:  # noqa: FBT001 - the one thing to say
+        if is_lost:
+            raise DatabaseUnavailableError(self.safe_url, "lost")
 
 
 def bool_of_nothing(_: int) -> bool:
@@ -312,7 +315,7 @@ def test_an_execution_goes_on_when_the_server_ends_every_session(database: Datab
             ended.append(end_sessions(database_url))
         return number
 
-    activities = [journal.activity(number, lambda number=number: ends_the_sessions(number)) for number in range(12)]
+    activities = [journal.activity(number, partial(ends_the_sessions, number)) for number in range(12)]
     with running(database, execution) as runner:
         assert runner.run(STAGE, activities, concurrency=3) == list(range(12))
         runner.complete({"sum": 66})
@@ -329,7 +332,7 @@ def test_progress_is_gap_free_beside_signals_that_are_sent_meanwhile(database: D
             with_signal(tables, execution)
         return number
 
-    activities = [journal.activity(number, lambda number=number: is_signalled(number)) for number in range(count)]
+    activities = [journal.activity(number, partial(is_signalled, number)) for number in range(count)]
     with running(database, execution) as runner:
         runner.run(STAGE, activities, concurrency=5)
     assert_consistent(database, execution)
@@ -342,11 +345,12 @@ def test_progress_is_gap_free_beside_signals_that_are_sent_meanwhile(database: D
 
 def test_changes_that_wait_at_the_same_moment_share_a_transaction(database: Database, database_url: str) -> None:
     execution, count = start(database), 50
-    release, commits = threading.Event(), []
+    release = threading.Event()
+    commits: list[object] = []
     with opened(database_url) as counted, writer_of(counted, execution) as writer:
         made = begun(database, writer, execution, count)
         event.listen(counted.engine, "commit", commits.append)
-        faults.inject("before_checkpoint_commit", lambda _: release.wait(LONG_WAIT))
+        faults.inject("before_checkpoint_commit", lambda _: _wait_for(release))
         futures = [writer.commit(CompleteAttempt(attempt=attempt, output="1")) for attempt in made]
         release.set()
         wait_all(futures)
@@ -356,11 +360,16 @@ def test_changes_that_wait_at_the_same_moment_share_a_transaction(database: Data
 
 
 def test_whoever_waits_for_a_commit_goes_on_only_when_it_is_durable(database: Database, database_url: str) -> None:
-    execution, seen = start(database), []
+    execution = start(database)
+    seen: list[ActivityStatus | None] = []
+
+    def look_at(attempt: NewAttempt, _: Future[None]) -> None:
+        seen.append(_status(database, attempt))
+
     with opened(database_url) as writing, writer_of(writing, execution) as writer:
         for attempt in begun(database, writer, execution, 10):
             future = writer.commit(CompleteAttempt(attempt=attempt, output="1"))
-            future.add_done_callback(lambda _, attempt=attempt: seen.append(_status(database, attempt)))
+            future.add_done_callback(partial(look_at, attempt))
     assert seen == [ActivityStatus.COMPLETED] * 10
 
 
@@ -382,7 +391,7 @@ def test_a_waiter_that_gives_up_does_not_end_the_writer(database: Database) -> N
     execution, release = start(database), threading.Event()
     with writer_of(database, execution) as writer:
         made = begun(database, writer, execution, 2)
-        faults.inject("before_checkpoint_commit", lambda _: release.wait(LONG_WAIT))
+        faults.inject("before_checkpoint_commit", lambda _: _wait_for(release))
 
         async def gives_up() -> None:
             waiter = asyncio.ensure_future(asyncio.wrap_future(futures[0]))
@@ -405,6 +414,10 @@ def test_a_change_that_the_tables_refuse_leaves_the_writer_at_work(database: Dat
         writer.commit(CompleteAttempt(attempt=made[0], output="1")).result(LONG_WAIT)
     assert_consistent(database, execution)
     assert len(completed(database, execution)) == 1
+
+
+def _wait_for(event: threading.Event) -> None:
+    assert event.wait(LONG_WAIT)
 
 
 def _status(database: Database, attempt: NewAttempt) -> ActivityStatus | None:

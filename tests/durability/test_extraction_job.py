@@ -19,11 +19,11 @@ from beep_orchestration.dagster_client import (
 )
 from beep_orchestration.extraction import extract, parse_extraction_input
 from beep_orchestration.ids import WorkflowExecutionId, execution_id_for_run
-from beep_orchestration.jobs import extraction_job
 from beep_orchestration.models import ExecutionStatus
 from beep_orchestration.persistence import Database
 from beep_orchestration.service import WorkflowService
 from beep_orchestration.settings import Settings
+from tests.durability.location import extraction_job
 from tests.durability.workflow import assert_consistent, attempts, load, statuses
 from tests.factories import ORGANIZATION
 
@@ -61,9 +61,7 @@ def canonical(value: Any) -> str:
 
 
 def run(instance: dg.DagsterInstance, *, config: Any = None, **tags: str) -> dg.ExecuteInProcessResult:
-    return extraction_job.execute_in_process(
-        run_config=config, instance=instance, tags=tags, raise_on_error=False
-    )
+    return extraction_job().execute_in_process(run_config=config, instance=instance, tags=tags, raise_on_error=False)
 
 
 def launched_in_the_ui(instance: dg.DagsterInstance) -> tuple[dg.ExecuteInProcessResult, WorkflowExecutionId]:
@@ -73,11 +71,13 @@ def launched_in_the_ui(instance: dg.DagsterInstance) -> tuple[dg.ExecuteInProces
 
 def re_executed(instance: dg.DagsterInstance, earlier: dg.ExecuteInProcessResult) -> dg.ExecuteInProcessResult:
     """All steps again, as the UI does: the tags are copied."""
-    record = instance.get_run_by_id(earlier.run_id)
+    return run(instance, config=RUN_CONFIG, **_copied_tags(instance, earlier.run_id))
+
+
+def _copied_tags(instance: dg.DagsterInstance, run_id: str) -> dict[str, str]:
+    record = instance.get_run_by_id(run_id)
     assert record is not None
-    tags = dict(record.tags) | {DAGSTER_PARENT_TAG: earlier.run_id}
-    tags.setdefault(DAGSTER_ROOT_TAG, earlier.run_id)
-    return run(instance, config=RUN_CONFIG, **tags)
+    return {DAGSTER_ROOT_TAG: run_id} | dict(record.tags) | {DAGSTER_PARENT_TAG: run_id}
 
 
 def output_of(database: Database, execution: WorkflowExecutionId) -> str:
@@ -111,7 +111,7 @@ def test_a_run_from_the_launchpad_creates_its_execution_and_its_graph_equals_tha
 
 
 def test_an_accepted_execution_reads_its_input_from_its_row(
-    database: Database, instance: dg.DagsterInstance, service: WorkflowService, graph: str
+    instance: dg.DagsterInstance, service: WorkflowService, graph: str
 ) -> None:
     execution = service.start("extraction", DOCUMENT)
     result = run(instance, **launch_tags(execution, ORGANIZATION, "extraction", 1, None))
@@ -152,9 +152,7 @@ def _under_way_beside(subject: str) -> set[str]:
 
 
 @pytest.mark.parametrize("subject", ["mentions-1", "assemble"])
-def test_a_re_execution_from_failure_is_whole(
-    database: Database, graph: str, subject: str
-) -> None:
+def test_a_re_execution_from_failure_is_whole(database: Database, graph: str, subject: str) -> None:
     with dg.DagsterInstance.local_temp() as instance:
         fail_at("before_checkpoint_commit", subject)
         first, execution = launched_in_the_ui(instance)
@@ -190,6 +188,7 @@ def _from_failure(instance: dg.DagsterInstance, run_id: str, *, raise_on_error: 
     return dg.execute_job(
         dg.reconstructable(extraction_job),
         instance=instance,
+        tags=_copied_tags(instance, run_id),
         reexecution_options=dg.ReexecutionOptions.from_failure(run_id, instance),
         raise_on_error=raise_on_error,
     )
@@ -232,9 +231,7 @@ def test_an_execution_cancelled_in_an_op_stays_cancelled_until_it_is_resumed(
     assert statuses(database, execution)["mentions-0"] == ["completed"]
 
 
-def test_a_run_with_a_document_that_is_refused_stores_nothing(
-    database: Database, instance: dg.DagsterInstance
-) -> None:
+def test_a_run_with_a_document_that_is_refused_stores_nothing(database: Database, instance: dg.DagsterInstance) -> None:
     config = {"ops": {"chunk_text": {"config": DOCUMENT | {"text": "  "}}}}
     result = run(instance, config=config)
     assert not result.success

@@ -95,7 +95,7 @@ def test_the_same_key_and_input_answer_with_the_same_execution(database: Databas
     execution = service.start("extraction", DOCUMENT, idempotency_key="letter-1")
     before = snapshot(database, execution)
     assert service.start("extraction", DOCUMENT, idempotency_key="letter-1") == execution
-    reordered = dict(reversed(DOCUMENT.items())) | {"options": {}, "title": None}
+    reordered: dict[str, Any] = dict(reversed(DOCUMENT.items())) | {"options": {}, "title": None}
     assert service.start("extraction", reordered, idempotency_key="letter-1") == execution
     assert snapshot(database, execution) == before
     assert count_rows(database, "execution") == 1
@@ -150,7 +150,12 @@ BAD_STARTS: dict[str, tuple[str, Any, str | None, str]] = {
     "unknown field": ("extraction", DOCUMENT | {"txt": "x"}, None, "txt"),
     "unknown option": ("extraction", DOCUMENT | {"options": {"chunks": 3}}, None, "options.chunks"),
     "option out of range": ("extraction", DOCUMENT | {"options": {"chunk_size": 1}}, None, "options.chunk_size"),
-    "option of another type": ("extraction", DOCUMENT | {"options": {"chunk_size": "2000"}}, None, "options.chunk_size"),
+    "option of another type": (
+        "extraction",
+        DOCUMENT | {"options": {"chunk_size": "2000"}},
+        None,
+        "options.chunk_size",
+    ),
     "bad ontology": ("extraction", DOCUMENT | {"ontology": "not turtle"}, None, "ontology"),
     "blank key": ("extraction", DOCUMENT, " ", "idempotency_key"),
     "long key": ("extraction", DOCUMENT, "k" * 501, "idempotency_key"),
@@ -159,10 +164,11 @@ BAD_STARTS: dict[str, tuple[str, Any, str | None, str]] = {
 }
 
 
-@pytest.mark.parametrize(("kind", "raw", "key", "field"), BAD_STARTS.values(), ids=BAD_STARTS.keys())
+@pytest.mark.parametrize("bad", BAD_STARTS.values(), ids=BAD_STARTS.keys())
 def test_a_bad_start_names_the_field_and_stores_nothing(
-    database: Database, service: WorkflowService, kind: str, raw: Any, key: str | None, field: str
+    database: Database, service: WorkflowService, bad: tuple[str, Any, str | None, str]
 ) -> None:
+    kind, raw, key, field = bad
     with pytest.raises(WorkflowStartError, match=field) as refusal:
         service.start(kind, raw, idempotency_key=key)
     assert isinstance(refusal.value.__cause__, InvalidInputError)
@@ -234,10 +240,11 @@ BAD_SIGNALS: dict[str, tuple[str, Any, str | None, str]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "payload", "key", "field"), BAD_SIGNALS.values(), ids=BAD_SIGNALS.keys())
+@pytest.mark.parametrize("bad", BAD_SIGNALS.values(), ids=BAD_SIGNALS.keys())
 def test_a_bad_signal_names_the_field_and_stores_nothing(
-    database: Database, service: WorkflowService, name: str, payload: Any, key: str | None, field: str
+    database: Database, service: WorkflowService, bad: tuple[str, Any, str | None, str]
 ) -> None:
+    name, payload, key, field = bad
     execution = service.start("extraction", DOCUMENT)
     with pytest.raises(InvalidInputError) as refusal:
         service.signal(execution, name, payload, sender_key=key)
@@ -298,9 +305,7 @@ def test_many_resumes_at_once_resume_once(
     monkeypatch.setattr(service, "_launch", lambda row, _: launches.append(row.id))
     answers = at_once(lambda _: service.resume(execution), callers=10)
     assert launches == [execution]
-    assert all(
-        isinstance(answer, WorkflowStateError) or answer.status is ExecutionStatus.RUNNING for answer in answers
-    )
+    assert all(isinstance(answer, WorkflowStateError) or answer.status is ExecutionStatus.RUNNING for answer in answers)
     row = load(database, execution)
     assert (row.status, row.error, row.completed_at) == (ExecutionStatus.RUNNING, None, None)
 
@@ -361,7 +366,12 @@ def test_a_list_can_be_of_one_status(database: Database, service: WorkflowServic
 
 @pytest.mark.parametrize(
     ("arguments", "field"),
-    [({"limit": 0}, "limit"), ({"limit": 1_001}, "limit"), ({"cursor": "x"}, "cursor"), ({"cursor": "\x00|"}, "cursor")],
+    [
+        ({"limit": 0}, "limit"),
+        ({"limit": 1_001}, "limit"),
+        ({"cursor": "x"}, "cursor"),
+        ({"cursor": "\x00|"}, "cursor"),
+    ],
 )
 def test_a_page_that_cannot_be_is_refused(service: WorkflowService, arguments: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInputError) as refusal:
@@ -382,7 +392,7 @@ def test_waiting_ends_with_the_execution(database: Database, service: WorkflowSe
 
 def test_waiting_ends_after_its_time(service: WorkflowService) -> None:
     execution = service.start("extraction", DOCUMENT)
-    with pytest.raises(TimeoutError, match="still running after 0.05 s"):
+    with pytest.raises(TimeoutError, match=r"still running after 0\.05 s"):
         service.wait(execution, timeout_seconds=0.05)
 
 

@@ -5,7 +5,14 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from beep_orchestration.changes import BeginStage, Change, CompleteAttempt, EndExecution, FailAttempt, StartAttempt
 from beep_orchestration.claims import Claim
@@ -49,7 +56,8 @@ class Interleavings(RuleBasedStateMachine):
     @initialize()
     def accept(self) -> None:
         self.execution = start(self.database)
-        self.expected, self.holders, self.signals = Expected(), [], 0
+        self.expected, self.signals = Expected(), 0
+        self.holders: list[Holder] = []
         self.before_epoch: dict[int, dict[str, ActivityRow]] = {}
 
     @rule(run=st.sampled_from(RUNS), is_reexecution=st.booleans())
@@ -93,7 +101,12 @@ class Interleavings(RuleBasedStateMachine):
             holder.open[name] = attempt
 
     def _names_under_way(self) -> set[str]:
-        return {name for holder in self.holders for name, attempt in holder.open.items() if attempt.id in self.expected.running}
+        return {
+            name
+            for holder in self.holders
+            for name, attempt in holder.open.items()
+            if attempt.id in self.expected.running
+        }
 
     @precondition(lambda self: any(holder.open for holder in self.holders))
     @rule(data=st.data(), succeeds=st.booleans())

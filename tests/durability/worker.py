@@ -37,7 +37,9 @@ def calls(journal: Path, number: int) -> int:
     return journal.read_text().split().count(str(number)) if journal.exists() else 0
 
 
-def run_and_die(url: str, execution_id: WorkflowExecutionId, journal: Path, count: int, at: tuple[FaultPoint, str]) -> None:
+def run_and_die(
+    url: str, execution_id: WorkflowExecutionId, journal: Path, count: int, at: tuple[FaultPoint, str]
+) -> None:
     """Run in a process of its own, which is killed when it reaches a fault point for that subject."""
     process = _processes.Process(target=_work, args=(url, execution_id, journal, count, at))
     process.start()

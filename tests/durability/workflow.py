@@ -68,7 +68,7 @@ class Journal:
 
 
 def _activity(name: str, number: int, call: Callable[[], Any], **overrides: Any) -> Activity[Any]:
-    values = {"output_type": int, "code_version": "1", "retry": AT_ONCE} | overrides
+    values: dict[str, Any] = {"output_type": int, "code_version": "1", "retry": AT_ONCE} | overrides
     return Activity(name=name, input=Number(number=number), call=call, **values)
 
 
@@ -127,7 +127,9 @@ def running(
 def end_leases(database: Database, execution_id: WorkflowExecutionId) -> None:
     """Let the time of every lease be over, as it is some seconds after a worker has died."""
     with database.transaction() as tables:
-        statement = "UPDATE knowledge_workflow_run SET lease_expires_at = clock_timestamp() WHERE workflow_execution_id = :id"
+        statement = (
+            "UPDATE knowledge_workflow_run SET lease_expires_at = clock_timestamp() WHERE workflow_execution_id = :id"
+        )
         tables.connection.execute(text(statement), {"id": execution_id})
 
 

@@ -164,11 +164,12 @@ class Installation:
         """What the tables and Dagster say of an execution, for the message of a failure."""
         parts = {
             "execution": "SELECT status, epoch, launch_at, launches, error FROM knowledge_workflow_execution WHERE id = %s",
-            "runs": "SELECT r.dagster_run_id, r.epoch, r.lease_expires_at, r.outcome, d.status, d.run_body::jsonb #> '{tags}' "
+            "runs": "SELECT r.dagster_run_id, r.epoch, r.lease_expires_at, r.outcome, d.status "
             "FROM knowledge_workflow_run r LEFT JOIN runs d ON d.run_id = r.dagster_run_id WHERE workflow_execution_id = %s",
             "activities": "SELECT activity_name, attempt_number, status, epoch, error ->> 'message' "
             "FROM knowledge_workflow_activity WHERE workflow_execution_id = %s AND status <> 'completed'",
-            "events": "SELECT e.timestamp, e.event::jsonb ->> 'user_message' FROM event_logs e "
+            "events": "SELECT e.timestamp, coalesce(e.event::jsonb #>> '{dagster_event,event_specific_data,error,message}', "
+            "e.event::jsonb #>> '{dagster_event,message}') FROM event_logs e "
             "JOIN knowledge_workflow_run r ON r.dagster_run_id = e.run_id WHERE workflow_execution_id = %s "
             "AND e.dagster_event_type IN ('ENGINE_EVENT', 'PIPELINE_FAILURE', 'PIPELINE_CANCELED', 'STEP_FAILURE') "
             "ORDER BY e.id DESC LIMIT 12",
@@ -202,6 +203,7 @@ def installed(environment: Mapping[str, str] | None = None, **settings: object) 
     folder = Path(tempfile.mkdtemp(prefix="beep-faults-"))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        (folder / "code").touch()
         postgres = stack.enter_context(postgres_server())
         proxy = Proxy(lambda: postgres.socket)
         stack.callback(proxy.close)

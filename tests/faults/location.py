@@ -10,18 +10,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from beep_orchestration import faults, ops, sensors
+import dagster as dg
+
+from beep_orchestration import faults, sensors
 from beep_orchestration.activities import Activity
-from beep_orchestration.definitions import defs
 from beep_orchestration.engine import forkserver_worker
 from beep_orchestration.extraction import Extractors, local_extractors
 from beep_orchestration.faults import FaultPoint
+from beep_orchestration.jobs import STEERING_JOBS, WORKFLOW_JOBS, WORKFLOW_RESOURCES
 from beep_orchestration.resources import ExecutionSession
 from tests.faults.control import FOLDER_VARIABLE, Control, Point
 from tests.faults.extractors import quick_extractors
 from tests.faults.journal import Journal
-
-__all__ = ["defs"]
 
 PACE_VARIABLE = "FAULTS_PACE"
 EXTRACTORS_VARIABLE = "FAULTS_EXTRACTORS"
@@ -33,7 +33,6 @@ _execution_id: str | None = None
 _run = ExecutionSession.run
 _is_released = forkserver_worker._is_released
 _record_unknown_runs = sensors._record_unknown_runs
-(_folder / "code").touch()
 (_folder / "code").read_bytes()  # a file that the code location has read: changing it makes the fork server outdated
 
 
@@ -57,7 +56,7 @@ def _call(execution_id: str, epoch: int, activity: Activity[Any]) -> Any:
     )
 
 
-def extractors() -> Extractors:
+def chosen_extractors() -> Extractors:
     """The quick ones, or the real ones if the test asks for them."""
     if os.environ.get(EXTRACTORS_VARIABLE) == "local":
         return local_extractors()
@@ -77,6 +76,11 @@ def _dispatcher_took(*arguments: Any) -> bool:
 for _point in get_args(FaultPoint):
     faults.inject(cast(FaultPoint, _point), partial(reached, _point))
 ExecutionSession.run = journalled_run  # type: ignore[method-assign,assignment]
-ops.local_extractors = extractors
 forkserver_worker._is_released = _worker_forked
 sensors._record_unknown_runs = _dispatcher_took
+
+defs = dg.Definitions(
+    jobs=[*WORKFLOW_JOBS, *STEERING_JOBS],
+    sensors=sensors.SENSORS,
+    resources=WORKFLOW_RESOURCES | {"extractors": chosen_extractors()},
+)

@@ -48,8 +48,6 @@ _DOUBTFUL_ADJECTIVES = frozenset(
 
 def is_asserted(predicate: "Token") -> bool:
     """Whether the sentence states, in its own voice and as a fact, the clause that this verb or noun heads."""
-    if _is_question(predicate.sent):
-        return False
     token = predicate
     while True:
         if not _states(token):
@@ -68,7 +66,8 @@ def is_doubtful(noun: "Token") -> bool:
     return any(child.lower_ in _DOUBTFUL_ADJECTIVES or child.lower_ in ("no", "neither") for child in noun.children)
 
 
-def _is_question(sentence: "Span") -> bool:
+def is_question(sentence: "Span") -> bool:
+    """Whether the sentence asks, and so states nothing."""
     return sentence.text.rstrip(" \"'”’)").endswith("?")
 
 

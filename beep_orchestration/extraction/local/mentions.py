@@ -44,12 +44,11 @@ class LocalMentionExtractor:
 
 
 def _names(doc: "Doc") -> list[Named]:
+    text = doc.text  # put together anew each time that it is asked for
     recognized = [
-        name
-        for entity in doc.ents
-        for name in repaired(doc.text, Named(entity.start_char, entity.end_char, entity.label_))
+        name for entity in doc.ents for name in repaired(text, Named(entity.start_char, entity.end_char, entity.label_))
     ]
-    return disjoint(shaped(doc.text, disjoint(recognized)), recognized)
+    return disjoint(shaped(text, disjoint(recognized)), recognized)
 
 
 def _mention(text: str, block: Block, name: Named) -> Mention:

@@ -40,6 +40,7 @@ class Referents:
 
     def __init__(self) -> None:
         self._names: Mapping[int, Entity] = {}
+        self._sentence: list[Token] = []
         self._recent: list[list[Entity]] = []
         self._genders: dict[str, frozenset[str]] = {}
 
@@ -47,11 +48,15 @@ class Referents:
         """Begin a block whose token indices stand for these entities."""
         self._names = names
 
-    def leave(self, sentence: "Span") -> None:
+    def read(self, sentence: "Span") -> None:
+        """Begin a sentence of the block."""
+        self._sentence = list(sentence)
+
+    def leave(self) -> None:
         """Remember whom the sentence was about: its subjects, else, unless they are unclear, its only person."""
-        main = [token for token in sentence if _is_main_subject(token)]
+        main = [token for token in self._sentence if _is_main_subject(token)]
         subjects = [found.entity for token in main for found in self.of(token)]
-        present = {found.id: found for token in sentence if (found := self._names.get(token.i))}
+        present = {found.id: found for token in self._sentence if (found := self._names.get(token.i))}
         people = [entity for entity in present.values() if concept_of(entity) == "PERSON"]
         is_unclear = any(token.pos_ == "PRON" for token in main)
         self._recent.append(subjects or (people if len(people) == 1 and not is_unclear else []))
@@ -139,7 +144,7 @@ class Referents:
         'Obama awarded her a medal': an object is never its own verb's subject.
         """
         clause = None if token.dep_ in ("nsubj", "nsubjpass", "poss") else _verb_over(token)
-        earlier = [word for word in token.sent if word.i < token.i and word.i in self._names]
+        earlier = [word for word in self._sentence if word.i < token.i and word.i in self._names]
         subjects = [word for word in earlier if word.dep_ in ("nsubj", "nsubjpass")]
         own = {self._names[word.i].id for word in subjects if word.head == clause}
         names = [self._names[word.i] for word in subjects[-1:]] or [self._names[word.i] for word in earlier]

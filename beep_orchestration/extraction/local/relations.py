@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from beep_orchestration.extraction.chunking import with_lead_in
 from beep_orchestration.extraction.local.clauses import Statement, statements
-from beep_orchestration.extraction.local.factuality import is_asserted, is_doubtful
+from beep_orchestration.extraction.local.factuality import is_asserted, is_doubtful, is_question
 from beep_orchestration.extraction.local.language_model import identity, session
 from beep_orchestration.extraction.local.phrases import PhraseIndex, Reading
 from beep_orchestration.extraction.local.referents import Referents
@@ -83,11 +83,12 @@ def _relations(
     referents.enter(_by_token(doc, named))
     for sentence in (found for found in doc.sents if len(found) <= _LONGEST_SENTENCE):
         evidence = _evidence(block, sentence)
-        for statement in statements(sentence):
+        referents.read(sentence)
+        for statement in () if is_question(sentence) else statements(sentence):
             if not _is_doubtful(statement):
                 yield from _of_statement(statement, phrases, referents, evidence)
         yield from _of_layout(block, sentence, named, phrases, evidence)
-        referents.leave(sentence)
+        referents.leave()
 
 
 def _by_token(doc: "Doc", named: Sequence[_Named]) -> Mapping[int, Entity]:
@@ -109,7 +110,7 @@ def _is_doubtful(statement: Statement) -> bool:
     predicate = statement.predicate
     if predicate.pos_ in ("VERB", "AUX"):
         return not is_asserted(predicate) or is_doubtful(statement.object)
-    return is_doubtful(predicate) or predicate.sent.text.rstrip(" \"'”’)").endswith("?")
+    return is_doubtful(predicate)
 
 
 def _of_statement(

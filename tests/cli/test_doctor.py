@@ -1,0 +1,102 @@
+"""`beep doctor` finds what is wrong and says what to do; on a working installation it finds nothing."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from beep_orchestration import doctor
+from beep_orchestration.settings import load_settings
+from beep_orchestration.supervisor import Services
+from beep_orchestration.supervisor.home import free_port
+from tests.cli.conftest import Beep, Result
+
+
+def _problems(result: Result) -> dict[str, dict[str, str]]:
+    assert result.json["is_well"] == (result.code == 0)
+    return {finding["part"]: finding for finding in result.json["findings"] if not finding["is_well"]}
+
+
+@pytest.mark.integration
+def test_a_working_installation_has_no_problem(beep: Beep, environment: pytest.MonkeyPatch, services: Services) -> None:
+    environment.setenv("BEEP_PORT", str(services.settings.port))
+    assert services.settings.database_url is not None
+    environment.setenv("BEEP_DATABASE_URL", services.settings.database_url.get_secret_value())
+    result = beep("doctor", "--json")
+    assert _problems(result) == {}
+    assert {"database", "migrations", "dagster.yaml", "language model", "code location", "daemon"} <= {
+        finding["part"] for finding in result.json["findings"]
+    }
+
+
+@pytest.mark.usefixtures("configured")
+def test_absent_services_are_a_problem_with_its_remedy(beep: Beep) -> None:
+    result = beep("doctor", "--json")
+    assert result.code == 1
+    assert list(_problems(result)) == ["webserver"]
+    assert "beep up" in _problems(result)["webserver"]["remedy"]
+    printed = beep("doctor").out
+    assert "problem  webserver" in printed
+    assert "beep up" in printed
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_port_that_something_else_listens_on_is_told_from_a_free_one(beep: Beep) -> None:
+    with socket.create_server(("127.0.0.1", load_settings().port)):
+        found = _problems(beep("doctor", "--json"))
+    assert "something else" in found["webserver"]["detail"]
+    assert "BEEP_PORT" in found["webserver"]["remedy"]
+
+
+def test_a_database_that_does_not_answer_is_a_problem_without_its_password(
+    beep: Beep, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("BEEP_DATABASE_URL", f"postgresql://ada:s3cret@127.0.0.1:{free_port('127.0.0.1')}/beep")
+    result = beep("doctor", "--json")
+    assert "does not answer" in _problems(result)["database"]["detail"]
+    assert "s3cret" not in result.out + result.err
+
+
+def test_a_missing_schema_is_a_problem_of_its_own(
+    beep: Beep, environment: pytest.MonkeyPatch, empty_database_url: str
+) -> None:
+    environment.setenv("BEEP_DATABASE_URL", empty_database_url)
+    found = _problems(beep("doctor", "--json"))
+    assert "database" not in found
+    assert found["migrations"]["remedy"] == "run 'beep migrate'"
+
+
+def test_nothing_is_made_for_a_user_who_has_no_database_yet(beep: Beep, tmp_path: Path) -> None:
+    found = _problems(beep("doctor", "--json"))
+    assert "beep up" in found["database"]["remedy"]
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_data_folder_that_cannot_be_written_to_is_a_problem(
+    beep: Beep, environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    environment.setenv("BEEP_DATA_FOLDER", str(tmp_path / "file"))
+    assert "BEEP_DATA_FOLDER" in _problems(beep("doctor", "--json"))["data folder"]["remedy"]
+
+
+@pytest.mark.usefixtures("configured")
+@pytest.mark.parametrize(
+    ("entry", "other"),
+    [
+        ("class: WorkflowStorage", "class: Another"),
+        ("class: QueuedRunCoordinator", "class: DefaultRunCoordinator"),
+        ("free_slots_after_run_end_seconds: ", "free_slots_after_run_end_seconds: 0 #"),
+        ("storage:", "storage: ["),
+    ],
+)
+def test_an_instance_file_that_lacks_what_the_workflows_need_is_a_problem(
+    beep: Beep, environment: pytest.MonkeyPatch, tmp_path: Path, entry: str, other: str
+) -> None:
+    original = doctor.INSTANCE_FILE.read_text()
+    assert entry in original
+    changed = tmp_path / "dagster.yaml"
+    changed.write_text(original.replace(entry, other, 1))
+    environment.setattr(doctor, "INSTANCE_FILE", changed)
+    assert "dagster.yaml" in _problems(beep("doctor", "--json"))

@@ -1,0 +1,186 @@
+"""`beep up` as a user has it: one command, one Ctrl-C, and nothing left behind however it ends."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from beep_orchestration.service import WorkflowService
+from beep_orchestration.settings import Settings
+from beep_orchestration.supervisor import Services, find_owner
+from beep_orchestration.supervisor.home import free_port
+from beep_orchestration.supervisor.readiness import find_readiness
+from tests.cli.conftest import TEXT
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.integration
+BEEP = [sys.executable, "-c", "from beep_orchestration.cli import main; main()"]
+CHECKOUT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class User:
+    """A user with a data folder and an embedded PostgreSQL of their own."""
+
+    folder: Path
+    port: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the user set."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("BEEP_")}
+        return inherited | {"BEEP_DATA_FOLDER": str(self.folder), "BEEP_PORT": str(self.port)}
+
+    @contextmanager
+    def running(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """A command of `beep` as a process in a session of its own."""
+        with subprocess.Popen(
+            [*BEEP, *arguments],
+            env=self.environment,
+            cwd=CHECKOUT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command of `beep`, to its end."""
+        command = [*BEEP, *arguments]
+        return subprocess.run(
+            command, env=self.environment, cwd=CHECKOUT, text=True, capture_output=True, timeout=120, check=False
+        )
+
+    def processes(self) -> list[psutil.Process]:
+        """All processes that have to do with the data folder, by their arguments or their environment."""
+        return [process for process in psutil.process_iter() if process.pid != os.getpid() and self._concerns(process)]
+
+    def _concerns(self, process: psutil.Process) -> bool:
+        try:
+            words = [*process.cmdline(), *process.environ().values()]
+            return process.status() != psutil.STATUS_ZOMBIE and any(str(self.folder) in word for word in words)
+        except psutil.Error:
+            return False
+
+
+@pytest.fixture
+def user() -> Iterator[User]:
+    folder = Path(tempfile.mkdtemp(prefix="beep-test-"))
+    yield User(folder, free_port("127.0.0.1"))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ready(up: subprocess.Popen[str]) -> dict[str, Any]:
+    assert up.stdout is not None
+    line = up.stdout.readline()
+    assert line, up.communicate()
+    ready: dict[str, Any] = json.loads(line)
+    return ready
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda signum: signum.name)
+def test_one_signal_ends_everything(user: User, signum: signal.Signals) -> None:
+    before = set(CHECKOUT.iterdir())
+    with user.running("up", "--json") as up:
+        ready = _ready(up)
+        assert set(ready["pids"]) == {"code server", "webserver", "daemon"}
+        assert find_readiness(ready["url"], "beep_orchestration") is not None
+        up.send_signal(signum)
+        up.send_signal(signum)  # an impatient user
+        _, errors = up.communicate(timeout=60)
+        assert (up.returncode, errors) == (0, "")
+    assert user.processes() == []
+    assert set(CHECKOUT.iterdir()) <= before  # nothing is written into the checkout
+
+
+def test_a_killed_owner_leaves_no_process_and_loses_no_execution(user: User, tmp_path: Path) -> None:
+    document = tmp_path / "long.txt"
+    document.write_text(TEXT * 500)
+    with user.running("up", "--json") as up:
+        _ready(up)
+        started = user.call("start", str(document), "--json")
+        execution_id = json.loads(started.stdout)["execution_id"]
+        wait_until(lambda: _status(user, execution_id)["activities"], description="the run has begun")
+        up.kill()
+        up.wait(30)
+        wait_until(lambda: user.processes() == [], timeout=60, description="the guard has ended everything")
+    with user.running("up", "--json") as up:
+        _ready(up)
+        assert user.call("watch", execution_id).returncode == 0
+        up.send_signal(signal.SIGINT)
+        up.wait(60)
+    assert user.processes() == []
+
+
+def _status(user: User, execution_id: str) -> dict[str, Any]:
+    status: dict[str, Any] = json.loads(user.call("status", execution_id, "--json").stdout)
+    return status
+
+
+def test_a_kill_during_the_start_leaves_no_process(user: User) -> None:
+    with user.running("up", "--json") as up:
+        wait_until((user.folder / "postgres").exists, timeout=60)
+        up.kill()
+        up.wait(30)
+        wait_until(lambda: user.processes() == [], timeout=60, description="the guard has ended everything")
+    wait_until(lambda: find_owner(user.folder) is None)  # the guard's last descriptor closes after it left the list
+
+
+def test_a_second_up_is_refused_and_the_first_one_goes_on(services: Services) -> None:
+    settings = services.settings
+    user = User(settings.data_folder, free_port("127.0.0.1"))
+    refused = user.call("up")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"error: process {os.getpid()} runs the services of ")
+    assert len(refused.stderr.splitlines()) == 1
+    assert find_readiness(services.url, settings.code_location) is not None
+
+
+def test_a_taken_port_is_refused_before_anything_starts(user: User) -> None:
+    with socket.create_server(("127.0.0.1", user.port)):
+        refused = user.call("up")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"error: BEEP_PORT: cannot listen on 127.0.0.1:{user.port} ")
+    assert not (user.folder / "postgres").exists()
+
+
+@pytest.mark.parametrize("name", ["code server", "webserver", "daemon"])
+def test_a_service_that_dies_is_started_again_and_work_goes_on(services: Services, name: str) -> None:
+    first = services.pids[name]
+    psutil.Process(first).kill()
+    wait_until(lambda: services.pids.get(name, first) != first, description=f"another {name} runs")
+    with WorkflowService.connect(services.settings) as service:
+        execution_id = service.start("extraction", {"document_id": name, "text": TEXT})
+        assert service.wait(execution_id, timeout_seconds=120).status == "completed"
+
+
+def test_commands_find_the_port_of_the_services_of_their_data_folder(services: Services) -> None:
+    settings: Settings = services.settings
+    assert settings.database_url is not None
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("BEEP_")}
+    environment = inherited | {
+        "BEEP_DATA_FOLDER": str(settings.data_folder),
+        "BEEP_DATABASE_URL": settings.database_url.get_secret_value(),
+    }
+    command = [*BEEP, "start", "-", "--wait"]
+    run = subprocess.run(
+        command, env=environment, cwd=CHECKOUT, text=True, input=TEXT, capture_output=True, timeout=120, check=False
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "completed in" in run.stdout
