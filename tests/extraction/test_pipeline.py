@@ -1,5 +1,6 @@
 """The activities together: the same as in memory, deterministic, sensible on real and on nasty documents."""
 
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 from pydantic import TypeAdapter
 
 from beep_orchestration.errors import InvalidDocumentError
@@ -24,6 +26,7 @@ from beep_orchestration.extraction import (
 )
 from beep_orchestration.extraction.chunking import LEAD_IN
 from beep_orchestration.extraction.model import Candidate, Chunk, Entity, ExtractionInput, Graph, Mention, Relation
+from tests.extraction.test_mentions import TEXTS
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared"
@@ -145,6 +148,20 @@ def test_example_documents_give_consistent_graphs(article: Path) -> None:
     )
 
 
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(TEXTS.map("".join).filter(lambda text: any(character.isalnum() for character in text)))
+def test_any_text_gives_a_graph_with_true_offsets(text: str) -> None:
+    try:
+        given_document = document(text, chunk_size=200, chunk_overlap=100)
+    except InvalidDocumentError:
+        assert "\x00" in text
+        return
+    graph = extract(given_document)
+    assert all(text[m.start : m.end] == m.text for entity in graph.entities for m in entity.mentions)
+    assert all(0 <= span.start < span.end <= len(text) for fact in graph.relations for span in fact.evidence)
+    assert extract(given_document) == graph
+
+
 nasty = pytest.mark.skipif(not NASTY.exists(), reason=f"{NASTY} is not here")
 
 
@@ -196,9 +213,7 @@ def test_nasty_documents_are_accepted_with_true_offsets(file: str) -> None:
 
 @nasty
 def test_a_lone_surrogate_in_json_is_refused() -> None:
-    raw = TypeAdapter(dict[str, str]).validate_python(
-        __import__("json").loads((NASTY / "lone_surrogate.json").read_text())
-    )
+    raw = TypeAdapter(dict[str, str]).validate_python(json.loads((NASTY / "lone_surrogate.json").read_text()))
     with pytest.raises(InvalidDocumentError, match=r"U\+D800"):
         parse_extraction_input({"document_id": "d", **raw})
 

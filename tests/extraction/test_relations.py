@@ -19,7 +19,7 @@ def facts(text: str, ontology: str | None = None) -> set[Fact]:
     [
         ("Alan Turing was born in London.", ("Alan Turing", "born in", "London")),
         ("Alan Turing was born in London on 23 June 1912.", ("Alan Turing", "born on", "23 June 1912")),
-        ("Ada Lovelace (10 December 1815 – 27 November 1852) wrote.", ("Ada Lovelace", "died on", "27 November 1852")),
+        ("Ada Lovelace (10 December 1815 – 27 November 1852).", ("Ada Lovelace", "died on", "27 November 1852")),
         ("Robert Noyce and Gordon Moore founded Intel in 1968.", ("Gordon Moore", "founded", "Intel")),
         ("Robert Noyce and Gordon Moore founded Intel in 1968.", ("Intel", "founded on", "1968")),
         ("Intel was founded by Robert Noyce in California.", ("Robert Noyce", "founded", "Intel")),

@@ -7,11 +7,14 @@ import pytest
 from tests.faults.documents import document
 from tests.faults.installation import Installation, installed
 
+SHORT = {"lease_seconds": 4.0, "launch_grace_seconds": 2.0}
+"""Shorter than shipped, so that a test which waits for a lease waits for seconds; the campaign takes what is shipped."""
+
 
 @pytest.fixture(scope="session")
 def shared_installation() -> Iterator[Installation]:
     """Real services on a real PostgreSQL, with a fork server that is warm."""
-    with installed() as made:
+    with installed(**SHORT) as made:
         made.wait_completed([made.start(document(1))])
         yield made
 

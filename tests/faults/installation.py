@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from tests.waiting import wait_until
 ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
 LIMIT_SECONDS = 90.0
+SERVICES = 3
 
 
 @dataclass(frozen=True)
@@ -156,9 +156,16 @@ class Installation:
         return found
 
     def wait_ready(self, timeout: float = 60.0) -> None:
-        """Wait until the supervisor would say that a run could be launched at once."""
-        since = time.time()
-        wait_until(lambda: self.services._find_problem(since) is None, timeout, "the services are ready")
+        """Wait until each of the services has said that it works."""
+        wait_until(self._are_ready, timeout, "the services are ready")
+
+    def _are_ready(self) -> bool:
+        pids = self.services.pids
+        if len(pids) < SERVICES:
+            return False
+        with suppress(psutil.NoSuchProcess):
+            return self.services._find_problem(psutil.Process(pids["daemon"]).create_time()) is None
+        return False
 
     def describe(self, execution_id: str) -> str:
         """What the tables and Dagster say of an execution, for the message of a failure."""
@@ -209,7 +216,7 @@ def installed(environment: Mapping[str, str] | None = None, **settings: object) 
         stack.callback(proxy.close)
         variables = {FOLDER_VARIABLE: str(folder), "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
         stack.enter_context(patch.dict(os.environ, variables | dict(environment or {})))
-        given = {"port": free_port(HOST), "host": HOST, "launch_grace_seconds": 2.0} | settings
+        given = {"port": free_port(HOST), "host": HOST} | settings
         configured = Settings.model_validate(
             given | {"database_url": SecretStr(proxy.url), "data_folder": folder / "services"}
         )

@@ -78,6 +78,10 @@ class Journal:
             return []
         return [Entry(**json.loads(line)) for line in self._path.read_bytes().splitlines()]
 
+    def follow(self) -> "Follower":
+        """A reader that goes on where it stopped."""
+        return Follower(self._path)
+
     def begins(self, execution_ids: Iterable[str] | None = None) -> dict[Key, list[Entry]]:
         """The calls of each activity, in their order; of these executions only, if any are named."""
         wanted = None if execution_ids is None else set(execution_ids)
@@ -90,3 +94,44 @@ class Journal:
     def calls(self, execution_id: str, activity: str) -> int:
         """How often an activity was called."""
         return len(self.begins([execution_id]).get((execution_id, activity), []))
+
+
+class Follower:
+    """What a growing journal says up to the last look at it; safe to share between threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._lock = threading.Lock()
+        self._begins: dict[str, list[Entry]] = defaultdict(list)
+        self._open: dict[tuple[int, Key], Entry] = {}
+
+    def under_way(self, pid: int | None = None) -> list[Entry]:
+        """Calls that began and did not end, in that process or in any; those of a dead process are among them."""
+        with self._lock:
+            self._read()
+            return [entry for entry in self._open.values() if pid in (None, entry.pid)]
+
+    def begins_of(self, execution_id: str) -> list[Entry]:
+        """The calls of an execution, in their order."""
+        with self._lock:
+            self._read()
+            return list(self._begins[execution_id])
+
+    def _read(self) -> None:
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            lines = file.read().splitlines(keepends=True)
+        for line in lines:
+            if line.endswith(b"\n"):
+                self._offset += len(line)
+                self._note(Entry(**json.loads(line)))
+
+    def _note(self, entry: Entry) -> None:
+        if entry.phase == "begin":
+            self._begins[entry.execution_id].append(entry)
+            self._open[entry.pid, entry.key] = entry
+        else:
+            self._open.pop((entry.pid, entry.key), None)

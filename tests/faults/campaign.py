@@ -1,0 +1,250 @@
+"""The long form of the fault suite: a mixed load, a fault in each round, and an account of what became of the work.
+
+`make faults ROUNDS=200 SEED=1`. The seed decides documents and faults; processes decide the rest, so that a seed repeats
+a campaign and not its interleaving. Settings are the shipped ones.
+
+A fault counts only if it hit work: what was under way when it did is recorded, and a round whose fault hit nothing is
+played again. `repeated_completed` counts calls of an activity that began after its checkpoint was committed.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from beep_orchestration.errors import BeepError
+from beep_orchestration.models import ExecutionStatus
+from tests.faults import invariants
+from tests.faults.documents import document
+from tests.faults.installation import Installation, installed
+from tests.faults.kinds import KINDS, Kind, Missed, Round
+from tests.waiting import wait_until
+
+REPORT = Path(__file__).with_name("report.json")
+LOAD = 4
+SETTLE_SECONDS = 240.0
+STALL_SECONDS = 90.0
+
+
+@dataclass
+class Load:
+    """Executions that are always under way, started by a thread until it is told to stop."""
+
+    installation: Installation
+    source: random.Random
+    sizes: tuple[int, ...] = (3, 5, 8, 12)
+    accepted: list[str] = field(default_factory=list)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    def __post_init__(self) -> None:
+        self._thread = threading.Thread(target=self._work, name="load", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Start no more."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._stopping.wait(0.2):
+            with suppress(BeepError):
+                for _ in range(LOAD - len(open_executions(self.installation))):
+                    self._start()
+
+    def _start(self) -> None:
+        number = next(self._numbers)
+        made = document(self.source.choice(self.sizes), number, concurrency=self.source.choice((1, 2, 4)))
+        while not self._stopping.is_set():
+            with suppress(BeepError):  # the answer is lost: the same key finds what was accepted
+                self.accepted.append(self.installation.start(made, idempotency_key=f"load-{number}"))
+                return
+
+
+def open_executions(installation: Installation) -> list[str]:
+    """The executions that have not ended."""
+    with installation.database.transaction() as tables:
+        page = tables.executions.list_newest(
+            installation.services.settings.organization, limit=200, status=ExecutionStatus.RUNNING
+        )
+    return [row.id for row in page]
+
+
+@dataclass
+class Watchdog:
+    """Notes when nothing has begun for too long although executions are open."""
+
+    installation: Installation
+    stalls: list[str] = field(default_factory=list)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._thread = threading.Thread(target=self._work, name="watchdog", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        path = self.installation.folder / "journal"
+        size, since = 0, time.monotonic()
+        while not self._stopping.wait(1.0):
+            if path.exists() and path.stat().st_size != size:
+                size, since = path.stat().st_size, time.monotonic()
+            elif time.monotonic() - since > STALL_SECONDS:
+                with suppress(Exception):
+                    still_open = open_executions(self.installation)
+                    if still_open:
+                        self.stalls.append(self.installation.describe(still_open[0]))
+                    since = time.monotonic()
+
+
+@dataclass
+class Campaign:
+    """Rounds, one after the other."""
+
+    installation: Installation
+    seed: int
+    console: Console
+    rounds: list[Round] = field(default_factory=list)
+    missed: Counter[str] = field(default_factory=Counter)
+    _last: dict[str, float] = field(default_factory=dict)
+
+    def play(self, total: int) -> dict[str, Any]:
+        """Inject that many faults; the report."""
+        source = random.Random(self.seed)  # noqa: S311 - a repeatable campaign
+        follower = self.installation.journal.follow()
+        load = Load(self.installation, random.Random(source.random()))  # noqa: S311
+        watchdog = Watchdog(self.installation)
+        with ExitStack() as background:
+            while len(self.rounds) < total:
+                kind = self._choose(source)
+                try:
+                    played = kind.play(self.installation, follower, source, background)
+                except (Missed, TimeoutError, psutil.NoSuchProcess) as error:
+                    self.missed[kind.name] += 1
+                    self.console.print(f"[dim]{kind.name} hit nothing: {str(error)[:100]}")
+                else:
+                    self.rounds.append(played)
+                    self.console.print(f"{len(self.rounds)}/{total} {kind.name}: {played.proof[:100]}")
+        load.stop()
+        accepted = list(dict.fromkeys(load.accepted))
+        self._settle(accepted)
+        watchdog.stop()
+        return self._report(accepted, watchdog)
+
+    def _choose(self, source: random.Random) -> Kind:
+        """A kind by its weight, of those that may come again by now."""
+        now = time.monotonic()
+        ready = [kind for kind in KINDS if now - self._last.get(kind.name, -1e9) >= kind.pause_seconds]
+        chosen = source.choices(ready, [kind.weight for kind in ready])[0]
+        self._last[chosen.name] = now
+        return chosen
+
+    def _settle(self, accepted: list[str]) -> None:
+        with suppress(TimeoutError):
+            wait_until(lambda: not open_executions(self.installation), SETTLE_SECONDS, "all have ended")
+        with suppress(TimeoutError):
+            invariants.wait_until_quiet(self.installation, accepted)
+
+    def _report(self, accepted: list[str], watchdog: Watchdog) -> dict[str, Any]:
+        made, journal = self.installation, self.installation.journal
+        statuses = dict(
+            made.postgres.ask("SELECT id, status FROM knowledge_workflow_execution WHERE id = ANY(%s)", accepted)
+        )
+        stuck = [name for name in accepted if statuses.get(name) == "running"]
+        lost = [name for name in accepted if statuses.get(name) not in ("completed", "running")]
+        repeated = list(invariants.repetitions(made, accepted))
+        disagreements = list(invariants.disagreements(made, accepted))
+        begins = journal.begins(accepted)
+        recoveries = [seconds for played in self.rounds if (seconds := played.recovery(begins)) is not None]
+        broken = [
+            *invariants.double_checkpoints(made, accepted),
+            *invariants.writes_of_old_epochs(made, accepted),
+            *invariants.broken_signals(made, accepted),
+            *invariants.broken_histories(made, accepted),
+            *[f"run {run} is open" for run in invariants.open_runs(made, accepted)],
+            *invariants.leftovers(made),
+        ]
+        for line in [*disagreements, *map(str, repeated), *broken, *watchdog.stalls]:
+            self.console.print(f"[red]{line}")
+        for name in [*stuck, *lost]:
+            self.console.print(f"[red]{made.describe(name)}")
+        return {
+            "seed": self.seed,
+            "faults_injected": len(self.rounds),
+            "executions": len(accepted),
+            "activities": len(begins),
+            "activity_calls": sum(len(calls) for calls in begins.values()),
+            "repeated_completed": sum(not found.is_of_old_epoch for found in repeated),
+            "begun_by_stopped_processes": sum(found.is_of_old_epoch for found in repeated),
+            "lost": len(lost),
+            "disagreements": len(disagreements),
+            "stuck": len(stuck) + len(watchdog.stalls),
+            "broken_invariants": broken,
+            "recoveries_measured": len(recoveries),
+            "recovery_seconds_median": round(statistics.median(recoveries), 2) if recoveries else None,
+            "recovery_seconds_p95": round(sorted(recoveries)[int(len(recoveries) * 0.95)], 2) if recoveries else None,
+            "recovery_seconds_maximum": round(max(recoveries), 2) if recoveries else None,
+            "by_fault": dict(sorted(Counter(played.kind for played in self.rounds).items())),
+            "hit_nothing_and_played_again": dict(sorted(self.missed.items())),
+        }
+
+
+def show(report: dict[str, Any], console: Console) -> None:
+    """The report as tables."""
+    table = Table("measure", "value", title="Faults")
+    for name, value in report.items():
+        if not isinstance(value, dict | list):
+            table.add_row(name, str(value))
+    console.print(table)
+    kinds = Table("fault", "injected", title="By fault")
+    for name, number in report["by_fault"].items():
+        kinds.add_row(name, str(number))
+    console.print(kinds)
+
+
+def is_sound(report: dict[str, Any]) -> bool:
+    """Whether nothing was repeated, lost, wrong, stuck or left behind."""
+    bad = ("repeated_completed", "lost", "disagreements", "stuck")
+    return not any(report[name] for name in bad) and not report["broken_invariants"]
+
+
+def main() -> int:
+    """Play a campaign, show and store its report; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--report", type=Path, default=REPORT)
+    given = parser.parse_args()
+    console = Console(soft_wrap=True)
+    console.print(f"seed {given.seed}, {given.rounds} rounds")
+    began: Callable[[], float] = time.monotonic
+    start = began()
+    with installed() as installation:
+        installation.wait_completed([installation.start(document(1))])
+        report = Campaign(installation, given.seed, console).play(given.rounds)
+    report["minutes"] = round((began() - start) / 60, 1)
+    given.report.write_text(json.dumps(report, indent=2) + "\n")
+    show(report, console)
+    return 0 if is_sound(report) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
