@@ -1,6 +1,6 @@
 """What the service asks of Dagster, over the webserver's GraphQL: launch a run, terminate a run."""
 
-from functools import cached_property
+import threading
 from typing import TYPE_CHECKING
 
 from beep_orchestration.errors import DagsterUnavailableError
@@ -23,13 +23,17 @@ DAGSTER_ROOT_TAG = "dagster/root_run_id"
 
 
 class DagsterClient:
-    """Every method raises `DagsterUnavailableError` if Dagster does not answer, or answers with a refusal."""
+    """Every method raises `DagsterUnavailableError` if Dagster does not answer, or answers with a refusal.
+
+    Safe to use from several threads; each has a connection of its own, because Dagster's client refuses a second user.
+    """
 
     def __init__(self, host: str, port: int, *, code_location: str, timeout_seconds: float) -> None:
         self._host = host
         self._port = port
         self._code_location = code_location
         self._timeout_seconds = timeout_seconds
+        self._local = threading.local()
 
     @property
     def url(self) -> str:
@@ -61,11 +65,15 @@ class DagsterClient:
         except Exception as error:
             raise self._unavailable(error) from error
 
-    @cached_property
+    @property
     def _client(self) -> "DagsterGraphQLClient":
         from dagster_graphql import DagsterGraphQLClient  # noqa: PLC0415 - takes seconds to import; reading needs none
 
-        return DagsterGraphQLClient(self._host, port_number=self._port, timeout=int(self._timeout_seconds))
+        client: DagsterGraphQLClient | None = getattr(self._local, "client", None)
+        if client is None:
+            client = DagsterGraphQLClient(self._host, port_number=self._port, timeout=int(self._timeout_seconds))
+            self._local.client = client
+        return client
 
     def _unavailable(self, error: Exception) -> DagsterUnavailableError:
         cause = error.__cause__ or error

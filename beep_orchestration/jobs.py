@@ -9,15 +9,13 @@ from beep_orchestration.io_managers import checkpoint_io_manager
 from beep_orchestration.ops import (
     IO_MANAGER,
     assemble_graph_op,
-    cancel_workflow_op,
     chunk_text_op,
     classify_entities_op,
     extract_mentions_op,
     extract_relations_op,
-    resume_workflow_op,
-    send_signal_op,
 )
 from beep_orchestration.resources import WorkflowResource
+from beep_orchestration.steering_ops import cancel_workflow_op, resume_workflow_op, send_signal_op
 from beep_orchestration.workflow_types import EXTRACTION
 
 

@@ -3,8 +3,7 @@
 An op cuts its work into activities and hands them to the runner, which runs those that are not completed yet.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,8 +11,8 @@ import dagster as dg
 from pydantic import BaseModel, Field
 
 from beep_orchestration.activities import Activity
+from beep_orchestration.activity_inputs import CandidateBatch, ChunkOfEntities, ChunkOfText, GraphParts, WholeText
 from beep_orchestration.digests import canonical_digest
-from beep_orchestration.errors import BeepError
 from beep_orchestration.extraction import (
     Extractors,
     assemble,
@@ -36,7 +35,6 @@ from beep_orchestration.extraction.model import (
 )
 from beep_orchestration.previews import execution_link, graph_metadata, preview
 from beep_orchestration.resources import ExecutionSession, WorkflowResource
-from beep_orchestration.service import WorkflowService
 from beep_orchestration.workflow_types import ASSEMBLE, CHUNK, ENTITIES, MENTIONS, RELATIONS, ActivityType
 
 IO_MANAGER = "checkpoints"
@@ -73,49 +71,6 @@ class DocumentConfig(dg.Config):
     source_uri: str | None = None
     ontology: str | None = Field(default=None, description="Turtle text; the built-in ontology if absent")
     options: OptionsConfig = OptionsConfig()
-
-
-class WholeText(BaseModel):
-    """Input of `chunk`: the text by its digest, for it stands in the execution's row."""
-
-    text_digest: str
-    options: ExtractionOptions
-
-
-class ChunkOfText(BaseModel):
-    """Input of a `mentions` activity."""
-
-    text_digest: str
-    chunk: Chunk
-    ontology_digest: str
-
-
-class CandidateBatch(BaseModel):
-    """Input of an `entities` activity: the candidates by their digest, for they follow from the recorded mentions."""
-
-    text_digest: str
-    candidates: int
-    candidates_digest: str
-    ontology_digest: str
-
-
-class ChunkOfEntities(BaseModel):
-    """Input of a `relations` activity: a chunk and the entities in it, by their digest."""
-
-    text_digest: str
-    chunk: Chunk
-    entities: int
-    entities_digest: str
-    ontology_digest: str
-
-
-class GraphParts(BaseModel):
-    """Input of `assemble`: everything that was recorded before, by its digest."""
-
-    text_digest: str
-    entities_digest: str
-    relations_digest: str
-    options: ExtractionOptions
 
 
 def stage_op(stage: ActivityType, description: str) -> Callable[[Callable[..., Any]], dg.OpDefinition]:
@@ -308,52 +263,3 @@ def _digest(values: Sequence[BaseModel]) -> str:
 
 def _ontology_digest(document: ExtractionInput) -> str:
     return text_digest(document.ontology or "built-in")
-
-
-class ExecutionConfig(dg.Config):
-    """Which execution is meant."""
-
-    execution_id: str = Field(description="knowledge_workflow_execution__<uuid>, as shown in a run's tags")
-    organization_id: str | None = Field(default=None, description="the configured organization if absent")
-
-
-class SignalConfig(ExecutionConfig):
-    """What is sent to which execution."""
-
-    signal_name: str
-    payload: dict[str, Any] = Field(default={}, description="what the workflow type expects of this signal")
-    sender_key: str | None = Field(default=None, description="a repeated signal with this key is stored once")
-
-
-@dg.op(name="store_signal", description="Stores a signal for a running execution, as `WorkflowService.signal` does.")
-def send_signal_op(context: dg.OpExecutionContext, config: SignalConfig) -> None:
-    with _steering(config) as service:
-        signal_id = service.signal(
-            config.execution_id, config.signal_name, config.payload, sender_key=config.sender_key
-        )
-        context.log.info(f"stored {signal_id}")
-
-
-@dg.op(name="cancel_execution", description="Cancels a running execution, as `WorkflowService.cancel` does.")
-def cancel_workflow_op(context: dg.OpExecutionContext, config: ExecutionConfig) -> None:
-    with _steering(config) as service:
-        result = service.cancel(config.execution_id)
-        when = "now" if result.cancelled_now else "already"
-        context.log.info(f"{result.execution_id} is {result.status} {when}")
-
-
-@dg.op(name="resume_execution", description="Lets an execution go on, as `WorkflowService.resume` does.")
-def resume_workflow_op(context: dg.OpExecutionContext, config: ExecutionConfig) -> None:
-    with _steering(config) as service:
-        status = service.resume(config.execution_id)
-        context.log.info(f"{status.execution_id} is {status.status}; its runs: {', '.join(status.dagster_run_ids)}")
-
-
-@contextmanager
-def _steering(config: ExecutionConfig) -> Iterator[WorkflowService]:
-    """The service, whose refusals end the op with their message and are not retried."""
-    try:
-        with WorkflowService.connect(organization_id=config.organization_id) as service:
-            yield service
-    except BeepError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error

@@ -16,6 +16,7 @@ from opentelemetry import metrics
 from beep_orchestration import embedded
 from beep_orchestration.dagster_client import EXECUTION_TAG, ORGANIZATION_TAG, launch_tags
 from beep_orchestration.digests import canonical_digest
+from beep_orchestration.engine.launcher_worker import is_launch_abandoned
 from beep_orchestration.errors import InvalidIdError, InvalidInputError
 from beep_orchestration.extraction import decode_document
 from beep_orchestration.extraction.model import text_digest
@@ -172,13 +173,8 @@ def reconciler(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 def _reconcile(instance: dg.DagsterInstance, database: Database, row: RunRow, run: dg.DagsterRun | None) -> bool:
     outcome = RunOutcome.LOST if run is None else run_outcome(run.status)
-    if (
-        outcome is None
-        and run is not None
-        and run.status is dg.DagsterRunStatus.STARTED
-        and _is_abandoned(database, row)
-    ):
-        instance.report_run_failed(run, f"its worker has not renewed its claim since {row.lease_expires_at}")
+    if outcome is None and run is not None and (reason := _find_loss(instance, database, row, run)) is not None:
+        instance.report_run_failed(run, reason)
         outcome = RunOutcome.LOST
     if outcome is None:
         return False
@@ -186,6 +182,15 @@ def _reconcile(instance: dg.DagsterInstance, database: Database, row: RunRow, ru
         maximum = load_settings().maximum_launches_without_progress
         record_run_end(tables, row.dagster_run_id, outcome, maximum_launches=maximum)
     return True
+
+
+def _find_loss(instance: dg.DagsterInstance, database: Database, row: RunRow, run: dg.DagsterRun) -> str | None:
+    """Why an open run will not go on, None if it may."""
+    if run.status is dg.DagsterRunStatus.STARTED and _is_abandoned(database, row):
+        return f"its worker has not renewed its claim since {row.lease_expires_at}"
+    if run.status is dg.DagsterRunStatus.STARTING and is_launch_abandoned(instance, run.run_id):
+        return "the process that launched it ended before it had a worker"
+    return None
 
 
 def _is_abandoned(database: Database, row: RunRow) -> bool:

@@ -7,13 +7,12 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any, Self
 
-from dagster import LocalComputeLogManager
-
 from beep_orchestration.engine.dagster_internals import (
     IO_TYPE_EXTENSION,
     CapturedLogContext,
     ComputeIOType,
     ConfigurableClassData,
+    LocalComputeLogManager,
 )
 from beep_orchestration.settings import load_settings
 
@@ -45,13 +44,13 @@ class RedirectedComputeLogManager(LocalComputeLogManager):
         is_shared = _share(sys.stderr, errors)
         with _redirected(sys.stdout, output), nullcontext() if is_shared else _redirected(sys.stderr, errors):
             yield CapturedLogContext(log_key)
-        Path(self.complete_artifact_path(log_key)).touch()
+        Path(self.complete_artifact_path(log_key)).touch()  # type: ignore[no-untyped-call]
 
 
 def _share(stream: IO[str], path: Path) -> bool:
     """Give the file that a stream writes to a second name; false if it has no name, or one on another file system."""
     try:
-        path.hardlink_to(os.readlink(f"/proc/self/fd/{stream.fileno()}"))
+        path.hardlink_to(Path(f"/proc/self/fd/{stream.fileno()}").readlink())
     except OSError:
         return False
     return True
@@ -59,7 +58,7 @@ def _share(stream: IO[str], path: Path) -> bool:
 
 @contextmanager
 def _redirected(stream: IO[str], path: Path) -> Generator[None, None, None]:
-    """Within the block, what is written to the stream's descriptor, also by C code and child processes, is in the file."""
+    """Within the block, what the process and its children write to the stream's descriptor is in the file."""
     stream.flush()
     before, target = os.dup(stream.fileno()), os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:

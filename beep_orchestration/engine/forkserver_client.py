@@ -85,6 +85,14 @@ class ForkServerClient:
                     connection.close()
         raise launch_failed("the code location's files keep changing; launch again when they are at rest")
 
+    def is_running(self) -> bool:
+        """Whether a server answers now."""
+        connection = self._find_connection()
+        if connection is None:
+            return False
+        connection.close()
+        return True
+
     def ensure_started(self) -> None:
         """Start the server if it does not run; returns when it is ready. Raises `DagsterLaunchFailedError`."""
         self._connect_or_start().close()

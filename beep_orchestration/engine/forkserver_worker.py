@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 
+from beep_orchestration.engine.coordinator import PromptRunCoordinator
 from beep_orchestration.engine.dagster_internals import (
     capture_interrupts,
     execute_run_command_body,
@@ -56,7 +57,10 @@ def carry_run(instance: DagsterInstance, request: LaunchRequest, connection: soc
             return os.EX_TEMPFAIL
         body = resume_run_command_body if request.resume else execute_run_command_body
         with instance:
-            return body(request.run_id, instance, lambda _: None, set_exit_code_on_failure=True)
+            status = body(request.run_id, instance, lambda _: None, set_exit_code_on_failure=True)
+            if isinstance(instance.run_coordinator, PromptRunCoordinator):
+                instance.run_coordinator.launch_queued()
+            return status
 
 
 def _is_released(connection: socket.socket) -> bool:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from dagster import Array, DagsterInstance, DagsterRun, Field, Float, Int, StringSource
+from filelock import FileLock
 
 from beep_orchestration.engine import launcher_process
 from beep_orchestration.engine.dagster_internals import (
@@ -36,7 +37,15 @@ from beep_orchestration.engine.dagster_internals import (
 )
 from beep_orchestration.engine.forkserver_client import ForkServerClient, launch_failed
 from beep_orchestration.engine.forkserver_protocol import ForkServerSettings, LaunchRequest
-from beep_orchestration.engine.launcher_worker import WORKER_TAG, WorkerFiles, WorkerIdentity, private_folder
+from beep_orchestration.engine.launcher_worker import (
+    LAUNCH_TAG,
+    WORKER_TAG,
+    LaunchRecord,
+    WorkerFiles,
+    WorkerIdentity,
+    find_worker,
+    private_folder,
+)
 from beep_orchestration.errors import ConfigurationError
 
 
@@ -103,8 +112,14 @@ class PreloadedRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         return cls(**{**config_value, "preload": tuple(config_value["preload"])}, inst_data=inst_data)
 
     def launch_run(self, context: LaunchRunContext) -> None:
-        """Start a worker for the run; raises `DagsterLaunchFailedError` if there is none in the end."""
-        self._start_worker(context.dagster_run, resume=False)
+        """Start a worker for the run; raises `DagsterLaunchFailedError` if there is none in the end.
+
+        A run that has a living worker keeps it: the queue's daemon and `PromptRunCoordinator` may both launch it.
+        """
+        with FileLock(self._folder() / "launch.lock", timeout=self._start_timeout_seconds):
+            run = self._instance.get_run_by_id(context.dagster_run.run_id)
+            if run is not None and not run.is_finished and not _has_living_worker(run):
+                self._start_worker(run, resume=False)
 
     @property
     def supports_resume_run(self) -> bool:
@@ -119,8 +134,14 @@ class PreloadedRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         """Start the fork server of a code location before its first run; returns when it is ready."""
         self._fork_server(origin).ensure_started()
 
+    def is_ready(self, run: DagsterRun) -> bool:
+        """Whether the run's fork server is there, so that launching takes milliseconds."""
+        return self._fork_server(_origin_of(run)).is_running()
+
     def _start_worker(self, run: DagsterRun, *, resume: bool) -> None:
         request = LaunchRequest(run_id=run.run_id, resume=resume)
+        record = LaunchRecord(run_id=run.run_id, launcher=WorkerIdentity.of_child(os.getpid()))
+        self._instance.add_run_tags(run.run_id, {LAUNCH_TAG: record.model_dump_json()})
         with self._fork_server(_origin_of(run)).fork_worker(request) as worker:
             # The worker does nothing before it is released: its identity is stored before it can have an effect.
             self._instance.add_run_tags(run.run_id, {WORKER_TAG: worker.identity.model_dump_json()})
@@ -153,7 +174,7 @@ class PreloadedRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False
-        identity = _find_worker(run)
+        identity = find_worker(run)
         if identity is None:
             self._instance.report_engine_event("The run has no worker to terminate yet.", run, cls=type(self))
             return False
@@ -186,7 +207,7 @@ class PreloadedRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
 
         Raises `ConfigurationError` if the worker is on another host: it may be alive, so the run must not be resumed.
         """
-        identity = _find_worker(run)
+        identity = find_worker(run)
         if identity is None:
             return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "the run has no worker")
         worker_id = str(identity.pid)
@@ -204,17 +225,12 @@ class PreloadedRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
 
     def get_run_worker_debug_info(self, run: DagsterRun, include_container_logs: bool | None = True) -> str | None:  # noqa: FBT001, FBT002 (Dagster's signature)
         """How the run's worker ended or that it lives, and the end of its output."""
-        identity = _find_worker(run)
+        identity = find_worker(run)
         if identity is None:
             return None
         state = "it is alive" if identity.is_alive() else self._describe_end(identity)
         output = WorkerFiles(self._folder()).tail_of_output(run.run_id) if include_container_logs else ""
         return f"run worker {identity.pid} on {identity.host}: {state}\n{output}".rstrip()
-
-
-def _find_worker(run: DagsterRun) -> WorkerIdentity | None:
-    tag = run.tags.get(WORKER_TAG)
-    return WorkerIdentity.model_validate_json(tag) if tag else None
 
 
 def _origin_of(run: DagsterRun) -> RepositoryPythonOrigin:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from pydantic import BaseModel, ConfigDict
 
 from beep_orchestration.engine.launcher_process import find_start_time
@@ -16,6 +17,9 @@ from beep_orchestration.errors import ConfigurationError
 
 WORKER_TAG = "beep/worker"
 """The run tag that holds the identity of the run's newest worker."""
+
+LAUNCH_TAG = "beep/launch"
+"""The run tag that says which process launches, or launched, the run."""
 
 KEPT_SECONDS = 7 * 24 * 3600
 SHOWN_OUTPUT_BYTES = 8_000
@@ -51,6 +55,15 @@ class WorkerIdentity(BaseModel):
         )
 
 
+class LaunchRecord(BaseModel):
+    """Which process launches a run. Names the run too: a re-execution begins with a copy of its parent's tags."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    launcher: WorkerIdentity
+
+
 class WorkerExit(BaseModel):
     """How a worker ended; `status` is its exit code, or minus the number of the signal that killed it."""
 
@@ -72,6 +85,37 @@ class WorkerExit(BaseModel):
             name = f"signal {-self.status}"
         hint = " (often the kernel's out-of-memory killer)" if name == "SIGKILL" else ""
         return f"was killed by {name}{hint}"
+
+
+def is_launch_abandoned(instance: DagsterInstance, run_id: str) -> bool:
+    """Whether a run that is starting never will: its launcher has ended, and it has no living worker.
+
+    Run monitoring sees that only after its start timeout, which has to allow for a slow start. False for runs of other
+    launchers, and of other hosts.
+    """
+    if not _has_lost_its_launcher(instance.get_run_by_id(run_id)):
+        return False
+    run = instance.get_run_by_id(run_id)  # again: from here on nobody can give it a worker
+    if run is None or run.status != DagsterRunStatus.STARTING:
+        return False
+    worker = find_worker(run)
+    return worker is None or not worker.is_alive()
+
+
+def _has_lost_its_launcher(run: DagsterRun | None) -> bool:
+    if run is None or run.status != DagsterRunStatus.STARTING or LAUNCH_TAG not in run.tags:
+        return False
+    record = LaunchRecord.model_validate_json(run.tags[LAUNCH_TAG])
+    try:
+        return record.run_id == run.run_id and not record.launcher.is_alive()
+    except ConfigurationError:
+        return False
+
+
+def find_worker(run: DagsterRun) -> WorkerIdentity | None:
+    """The newest worker of a run, None if it never had one."""
+    tag = run.tags.get(WORKER_TAG)
+    return WorkerIdentity.model_validate_json(tag) if tag else None
 
 
 class WorkerFiles:

@@ -18,6 +18,7 @@ from beep_orchestration.persistence.runs import Runs
 from beep_orchestration.persistence.schema import EXPECTED_REVISION
 from beep_orchestration.persistence.signals import Signals
 
+_SILENT_SECONDS = 15
 _UNDEFINED_TABLE_OR_COLUMN = frozenset({"42P01", "42703"})
 
 
@@ -45,7 +46,7 @@ class Database:
             pool_timeout=30,
             connect_args={"application_name": "beep_orchestration", "connect_timeout": 10},
         )
-        event.listen(self.engine, "connect", _use_utc)
+        event.listen(self.engine, "connect", _prepare_session)
         self._rehearsal: Connection | None = None
         self._rehearsal_lock = threading.RLock()
 
@@ -81,7 +82,8 @@ class Database:
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
         """Within the block nothing is committed: every transaction is a part of one that is rolled back at the end."""
-        with driver_errors.unavailability(self.engine), self.engine.connect() as self._rehearsal:
+        with driver_errors.unavailability(self.engine), self.engine.connect() as connection:
+            self._rehearsal = connection
             try:
                 yield
             finally:
@@ -94,14 +96,18 @@ class Database:
 
 @lru_cache(maxsize=1)
 def process_database(url: str) -> Database:
-    """This process's `Database` for its runs; a forked process has its parent's compiled statements, no connection."""
+    """The `Database` of this process's runs; a forked process has its parent's compiled statements, no connection."""
     database = Database(url)
     os.register_at_fork(after_in_child=lambda: database.engine.dispose(close=False))
     return database
 
 
-def _use_utc(connection: psycopg.Connection, _: object) -> None:
-    """Read times in UTC whatever the server's zone: Python subtracts times of one zone by the hands of its clock."""
+def _prepare_session(connection: psycopg.Connection, _: object) -> None:
+    """Read times in UTC whatever the server's zone: Python subtracts times of one zone by the hands of its clock.
+
+    And let the server end a transaction whose process is stopped or cut off in the middle of it: its locks would keep
+    every successor from the claim.
+    """
     connection.autocommit = True
-    connection.execute("SET TIME ZONE 'UTC'")
+    connection.execute(f"SET TIME ZONE 'UTC'; SET idle_in_transaction_session_timeout = '{_SILENT_SECONDS}s'")
     connection.autocommit = False

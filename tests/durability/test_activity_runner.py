@@ -375,6 +375,23 @@ def test_as_many_run_at_once_as_allowed_and_no_more(database: Database) -> None:
     assert len(completed(database, execution)) == 12
 
 
+def test_as_many_coroutines_are_in_flight_as_allowed_and_no_more(database: Database) -> None:
+    execution, journal, now, most = start(database), Journal(), [0], [0]
+
+    async def meets_three_others() -> int:
+        now[0] += 1
+        most[0] = max(most[0], now[0])
+        await together.wait()
+        now[0] -= 1
+        return 0
+
+    together = asyncio.Barrier(4)
+    activities = [journal.async_activity(number, meets_three_others, timeout=LONG_WAIT) for number in range(12)]
+    with running(database, execution) as runner:
+        runner.run(STAGE, activities, concurrency=4)
+    assert most == [4]
+
+
 def test_hundreds_of_coroutines_are_in_flight_together(database: Database) -> None:
     execution, journal, count = start(database), Journal(), 300
 

@@ -13,7 +13,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DataError
 
 from beep_orchestration import faults
-from beep_orchestration.changes import BeginStage, CompleteAttempt, EndExecution, StartAttempt
+from beep_orchestration.changes import BeginStage, Change, CompleteAttempt, EndExecution, FailAttempt, StartAttempt
 from beep_orchestration.commits import CheckpointWriter
 from beep_orchestration.errors import ClaimLostError, DatabaseUnavailableError, ExecutionCancelledError
 from beep_orchestration.faults import FaultPoint
@@ -37,6 +37,7 @@ from tests.durability.workflow import (
     load,
     running,
     signals,
+    snapshot,
     start,
     statuses,
 )
@@ -273,38 +274,40 @@ def _cancelled(database: Database, execution: WorkflowExecutionId) -> None:
         assert cancel_execution(tables, execution)
 
 
+CHANGES: dict[str, Callable[[NewAttempt], Change]] = {
+    "complete": lambda attempt: CompleteAttempt(attempt=attempt, output="1"),
+    "fail": lambda attempt: FailAttempt(attempt=attempt, error=ERROR),
+    "end": lambda _: EndExecution(output={}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 @pytest.mark.parametrize(
-    ("rival", "refusal", "status"),
-    [
-        (_cancelled, ExecutionCancelledError, ExecutionStatus.CANCELLED),
-        (claim, ClaimLostError, ExecutionStatus.RUNNING),
-    ],
+    ("rival", "refusal"),
+    [(_cancelled, ExecutionCancelledError), (claim, ClaimLostError)],
     ids=["cancelled", "claimed"],
 )
 def test_a_repeated_commit_is_refused_when_the_execution_is_no_longer_this_runs(
-    database: Database,
     database_url: str,
     rival: Callable[[Database, WorkflowExecutionId], object],
     refusal: type[Exception],
-    status: ExecutionStatus,
+    change: Callable[[NewAttempt], Change],
 ) -> None:
-    execution = start(database)
+    with opened(database_url) as database, unreliable_database(database_url) as unreliable:
+        execution = start(database)
 
-    def lose_to_the_rival(_: str) -> None:
-        faults.clear()
-        unreliable.before = lambda _: True
-        unreliable.when_lost = rival_wins
+        def rival_wins() -> None:
+            unreliable.before, unreliable.when_lost = bool_of_nothing, list
+            rival(database, execution)
+            after_rival.append(snapshot(database, execution))
 
-    def rival_wins() -> None:
-        unreliable.before, unreliable.when_lost = bool_of_nothing, list
-        rival(database, execution)
-
-    with unreliable_database(database_url) as unreliable, writer_of(unreliable, execution) as writer:
-        begun(database, writer, execution, 1)
-        faults.inject("before_completion_commit", lose_to_the_rival)
-        with pytest.raises(refusal):
-            writer.commit(EndExecution(output={})).result(LONG_WAIT)
-    assert load(database, execution).status is status
+        after_rival: list[object] = []
+        with writer_of(unreliable, execution) as writer:
+            attempt = begun(database, writer, execution, 1)[0]
+            unreliable.before, unreliable.when_lost = lambda _: True, rival_wins
+            with pytest.raises(refusal):
+                writer.commit(change(attempt)).result(LONG_WAIT)
+        assert [snapshot(database, execution)] == after_rival
 
 
 def test_an_execution_goes_on_when_the_server_ends_every_session(database: Database, database_url: str) -> None:

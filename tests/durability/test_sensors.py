@@ -276,6 +276,20 @@ class TestProjections:
         assert snapshot(database, execution) == before
         assert dispatch(instance) == []
 
+    @pytest.mark.parametrize("status", ENDED)
+    def test_the_late_news_of_an_earlier_run_do_not_end_or_delay_the_execution(
+        self, database: Database, instance: dg.DagsterInstance, status: dg.DagsterRunStatus
+    ) -> None:
+        execution, run = carried(database, instance, status)
+        with database.transaction() as tables:
+            tables.runs.release_lease(run.run_id, 1)
+        claim(database, execution, "successor")
+        with database.transaction() as tables:
+            record_run_end(tables, "successor", RunOutcome.FAILED, maximum_launches=3)
+        before = snapshot(database, execution)
+        project(instance, run)
+        assert snapshot(database, execution) == before
+
     @pytest.mark.parametrize("status", [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS])
     @pytest.mark.parametrize(("launches", "backoff"), [(0, 0), (1, 1), (2, 2)])
     def test_an_execution_whose_run_ended_before_it_is_launched_again_with_backoff(

@@ -31,7 +31,7 @@ from beep_orchestration.models import ExecutionStatus
 from tests.faults import invariants
 from tests.faults.documents import document
 from tests.faults.installation import Installation, installed
-from tests.faults.kinds import KINDS, Kind, Missed, Round
+from tests.faults.kinds import KINDS, Hit, Kind, MissedError, Scene
 from tests.waiting import wait_until
 
 REPORT = Path(__file__).with_name("report.json")
@@ -122,7 +122,7 @@ class Campaign:
     installation: Installation
     seed: int
     console: Console
-    rounds: list[Round] = field(default_factory=list)
+    hits: list[tuple[str, Hit]] = field(default_factory=list)
     missed: Counter[str] = field(default_factory=Counter)
     _last: dict[str, float] = field(default_factory=dict)
 
@@ -133,21 +133,25 @@ class Campaign:
         load = Load(self.installation, random.Random(source.random()))  # noqa: S311
         watchdog = Watchdog(self.installation)
         with ExitStack() as background:
-            while len(self.rounds) < total:
-                kind = self._choose(source)
-                try:
-                    played = kind.play(self.installation, follower, source, background)
-                except (Missed, TimeoutError, psutil.NoSuchProcess) as error:
-                    self.missed[kind.name] += 1
-                    self.console.print(f"[dim]{kind.name} hit nothing: {str(error)[:100]}")
-                else:
-                    self.rounds.append(played)
-                    self.console.print(f"{len(self.rounds)}/{total} {kind.name}: {played.proof[:100]}")
+            scene = Scene(self.installation, follower, source, background)
+            while len(self.hits) < total:
+                self._round(scene, total)
         load.stop()
         accepted = list(dict.fromkeys(load.accepted))
         self._settle(accepted)
         watchdog.stop()
         return self._report(accepted, watchdog)
+
+    def _round(self, scene: Scene, total: int) -> None:
+        kind = self._choose(scene.source)
+        try:
+            hit = kind.inject(scene)
+        except (MissedError, TimeoutError, psutil.NoSuchProcess, BeepError) as error:
+            self.missed[kind.name] += 1
+            self.console.print(f"[dim]{kind.name} hit nothing: {str(error)[:120]}")
+        else:
+            self.hits.append((kind.name, hit))
+            self.console.print(f"{len(self.hits)}/{total} {kind.name}: {hit.proof[:120]}")
 
     def _choose(self, source: random.Random) -> Kind:
         """A kind by its weight, of those that may come again by now."""
@@ -173,7 +177,7 @@ class Campaign:
         repeated = list(invariants.repetitions(made, accepted))
         disagreements = list(invariants.disagreements(made, accepted))
         begins = journal.begins(accepted)
-        recoveries = [seconds for played in self.rounds if (seconds := played.recovery(begins)) is not None]
+        recoveries = [seconds for _, hit in self.hits if (seconds := hit.recovery(begins)) is not None]
         broken = [
             *invariants.double_checkpoints(made, accepted),
             *invariants.writes_of_old_epochs(made, accepted),
@@ -188,7 +192,7 @@ class Campaign:
             self.console.print(f"[red]{made.describe(name)}")
         return {
             "seed": self.seed,
-            "faults_injected": len(self.rounds),
+            "faults_injected": len(self.hits),
             "executions": len(accepted),
             "activities": len(begins),
             "activity_calls": sum(len(calls) for calls in begins.values()),
@@ -202,7 +206,7 @@ class Campaign:
             "recovery_seconds_median": round(statistics.median(recoveries), 2) if recoveries else None,
             "recovery_seconds_p95": round(sorted(recoveries)[int(len(recoveries) * 0.95)], 2) if recoveries else None,
             "recovery_seconds_maximum": round(max(recoveries), 2) if recoveries else None,
-            "by_fault": dict(sorted(Counter(played.kind for played in self.rounds).items())),
+            "by_fault": dict(sorted(Counter(kind for kind, _ in self.hits).items())),
             "hit_nothing_and_played_again": dict(sorted(self.missed.items())),
         }
 

@@ -7,6 +7,7 @@ import pytest
 from tests.faults.documents import document
 from tests.faults.installation import Installation, installed
 
+ACTIVITY_TIMEOUT = 5.0
 SHORT = {"lease_seconds": 4.0, "launch_grace_seconds": 2.0}
 """Shorter than shipped, so that a test which waits for a lease waits for seconds; the campaign takes what is shipped."""
 
@@ -14,7 +15,7 @@ SHORT = {"lease_seconds": 4.0, "launch_grace_seconds": 2.0}
 @pytest.fixture(scope="session")
 def shared_installation() -> Iterator[Installation]:
     """Real services on a real PostgreSQL, with a fork server that is warm."""
-    with installed(**SHORT) as made:
+    with installed({"FAULTS_TIMEOUT": str(ACTIVITY_TIMEOUT)}, **SHORT) as made:
         made.wait_completed([made.start(document(1))])
         yield made
 

@@ -2,20 +2,21 @@
 
 import random
 import signal
-import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 
 import psutil
 
 from beep_orchestration.dagster_client import DagsterClient, launch_tags
-from beep_orchestration.errors import BeepError, DagsterUnavailableError
+from beep_orchestration.errors import BeepError, WorkflowStateError
+from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.workflow_types import EXTRACTION
 from tests.faults.control import Point
-from tests.faults.installation import Installation
+from tests.faults.installation import HOST, Installation
 from tests.faults.journal import Entry, Follower, Key
 from tests.faults.proxy import Trouble
 from tests.waiting import wait_until
@@ -23,15 +24,14 @@ from tests.waiting import wait_until
 HIT_SECONDS = 15.0
 
 
-class Missed(Exception):  # noqa: N818 - not an error: the round is played again
-    """The fault hit no work."""
+class MissedError(Exception):
+    """The fault hit no work: its round is played again."""
 
 
 @dataclass(frozen=True)
-class Round:
-    """A fault that hit work; `died` are the executions whose worker it ended."""
+class Hit:
+    """That a fault hit work, when (Unix time), and the executions whose worker it ended."""
 
-    kind: str
     at: float
     proof: str
     died: tuple[str, ...] = ()
@@ -48,7 +48,27 @@ class Round:
         return min(later, default=None)
 
 
-Play = Callable[[Installation, Follower, random.Random, ExitStack], "tuple[str, tuple[str, ...]]"]
+@dataclass(frozen=True)
+class Scene:
+    """What a fault is injected into. Callbacks on `background` undo what outlives its round."""
+
+    installation: Installation
+    follower: Follower
+    source: random.Random
+    background: ExitStack
+
+    def busy(self) -> Entry:
+        """A call that is under way in a living process, waited for."""
+        return wait_until(self._find_busy, HIT_SECONDS, "a call is under way")
+
+    def _find_busy(self) -> Entry | None:
+        found = [entry for entry in self.follower.under_way() if _is_running(entry.pid)]
+        return self.source.choice(found) if found else None
+
+    def check_hit(self, entry: Entry) -> None:
+        """Raise `MissedError` if that call has ended by now."""
+        if entry not in self.follower.under_way(entry.pid):
+            raise MissedError(f"{entry.activity} was over")
 
 
 @dataclass(frozen=True)
@@ -56,13 +76,225 @@ class Kind:
     """A kind of fault. At least `pause_seconds` pass before it comes again."""
 
     name: str
-    inject: Play
+    inject: Callable[[Scene], Hit]
     weight: int = 1
     pause_seconds: float = 0.0
-    _: None = field(default=None, repr=False)
 
-    def play(self, installation: Installation, follower: Follower, source: random.Random, background: ExitStack) -> Round:
-        """One round; raises `Missed` if the fault hit nothing."""
-        at = time.time()
-        proof, died = self.inject(installation, follower, source, background)
-        return Round(self.name, at, proof, died)
+
+def _is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_STOPPED)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def kill_at(point: Point, scene: Scene) -> Hit:
+    """A worker ends itself at a named point."""
+    stage = scene.source.choice(("mentions-*", "mentions-*", "entities-*", "relations-*", "chunk", "assemble"))
+    subject = "*" if "completion" in point else stage
+    fault = scene.installation.control.arm(point, scene.source.choice(("kill", "kill", "segfault")), subject=subject)
+    try:
+        proof = scene.installation.control.wait_for(fault, HIT_SECONDS)
+    except TimeoutError:
+        if scene.installation.control.disarm(fault):
+            raise
+        proof = scene.installation.control.wait_for(fault)
+    return Hit(proof.at, f"{proof.subject} of {proof.execution_id}", (proof.execution_id or "",))
+
+
+def kill_any_time(scene: Scene) -> Hit:
+    """A worker is killed from outside, wherever it is."""
+    time.sleep(scene.source.uniform(0, 0.5))
+    entry = scene.busy()
+    psutil.Process(entry.pid).kill()
+    at = time.time()
+    scene.check_hit(entry)
+    return Hit(at, f"{entry.activity} of {entry.execution_id}", (entry.execution_id,))
+
+
+def stop_worker(seconds: tuple[float, float], scene: Scene) -> Hit:
+    """A worker is stopped, and continues after a while: before its lease is over, or long after."""
+    entry = scene.busy()
+    worker = psutil.Process(entry.pid)
+    worker.suspend()
+    at = time.time()
+    scene.background.callback(_resume, worker)
+    scene.check_hit(entry)
+    _later(scene.source.uniform(*seconds), partial(_resume, worker))
+    died = (entry.execution_id,) if seconds[0] > scene.installation.services.settings.lease_seconds else ()
+    return Hit(at, f"{entry.activity} of {entry.execution_id}", died)
+
+
+def kill_fork_server(scene: Scene) -> Hit:
+    """The fork server is killed; its workers go on."""
+    entry = scene.busy()
+    for server in scene.installation.fork_servers():
+        server.kill()
+    scene.check_hit(entry)
+    return Hit(time.time(), f"beside {entry.activity} of {entry.execution_id}")
+
+
+def kill_service(name: str, scene: Scene) -> Hit:
+    """The code server, webserver or daemon is killed."""
+    entry = scene.busy()
+    scene.installation.kill(name)
+    scene.check_hit(entry)
+    return Hit(time.time(), f"beside {entry.activity} of {entry.execution_id}")
+
+
+def kill_service_and_worker(name: str, scene: Scene) -> Hit:
+    """A service and a worker are killed together."""
+    entry = scene.busy()
+    scene.installation.kill(name)
+    psutil.Process(entry.pid).kill()
+    at = time.time()
+    scene.check_hit(entry)
+    return Hit(at, f"{entry.activity} of {entry.execution_id}", (entry.execution_id,))
+
+
+def restart_postgres(scene: Scene) -> Hit:
+    """PostgreSQL ends at once, without a farewell, and comes back within two seconds."""
+    entry = scene.busy()
+    scene.installation.postgres.stop_immediately()
+    at = time.time()
+    time.sleep(scene.source.uniform(0, 2))
+    scene.installation.postgres.start()
+    return Hit(at, f"during {entry.activity} of {entry.execution_id}")
+
+
+def end_sessions(scene: Scene) -> Hit:
+    """PostgreSQL ends every session but the one that asks for it."""
+    entry = scene.busy()
+    ended = scene.installation.postgres.ask(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    )
+    scene.check_hit(entry)
+    return Hit(time.time(), f"{ended[0][0]} sessions, during {entry.activity} of {entry.execution_id}")
+
+
+def swallow_answer(scene: Scene) -> Hit:
+    """The server commits and the worker's connection ends before it hears of it."""
+    entry = scene.busy()
+    with scene.installation.proxy.trouble(Trouble(entry.pid, swallows=1)) as trouble:
+        wait_until(lambda: trouble.swallowed or not _is_running(entry.pid), HIT_SECONDS, "a commit was swallowed")
+    if not trouble.swallowed:
+        raise MissedError(f"worker {entry.pid} committed nothing more")
+    return Hit(time.time(), f"a commit of {entry.execution_id}")
+
+
+def cut_worker_off(scene: Scene) -> Hit:
+    """All connections of a worker end, and none is made for a while; or they stay open and nothing passes."""
+    entry = scene.busy()
+    is_cut = scene.source.random() < 0.5  # noqa: PLR2004 - one or the other
+    with scene.installation.proxy.trouble(Trouble(entry.pid, cut=is_cut, frozen=not is_cut)):
+        scene.check_hit(entry)
+        time.sleep(scene.source.uniform(0.5, 3))
+    return Hit(time.time(), f"{'cut' if is_cut else 'frozen'}, {entry.activity} of {entry.execution_id}")
+
+
+def slow_network(scene: Scene) -> Hit:
+    """Every message to PostgreSQL is late for a while."""
+    entry = scene.busy()
+    with scene.installation.proxy.trouble(Trouble(delay=(0.02, 0.1))):
+        time.sleep(scene.source.uniform(1, 3))
+    return Hit(time.time(), f"from {entry.activity} of {entry.execution_id} on")
+
+
+def cancel_and_resume(scene: Scene) -> Hit:
+    """An execution is cancelled while it works, must stand still, and is resumed."""
+    entry, service = scene.busy(), scene.installation.service
+    result = service.cancel(entry.execution_id)
+    at = time.time()
+    if not result.cancelled_now:
+        raise MissedError(f"{entry.execution_id} was {result.status} already")
+    count = "SELECT count(*) FROM knowledge_workflow_activity WHERE status = 'completed' AND workflow_execution_id = %s"
+    before = scene.installation.postgres.ask(count, entry.execution_id)
+    time.sleep(scene.source.uniform(0, 2))
+    if scene.installation.postgres.ask(count, entry.execution_id) != before:
+        raise AssertionError(f"{entry.execution_id} committed after its cancellation")
+    wait_until(partial(_has_resumed, scene, entry.execution_id), 60, f"{entry.execution_id} is resumed")
+    return Hit(at, f"{entry.activity} of {entry.execution_id}")
+
+
+def _has_resumed(scene: Scene, execution_id: str) -> bool:
+    try:
+        scene.installation.service.resume(execution_id)
+    except WorkflowStateError:
+        return True
+    except BeepError:
+        return False
+    return True
+
+
+def start_twice(scene: Scene) -> Hit:
+    """Eight callers start with one key at once; they must get one execution, to which the load adds nothing."""
+    entry, installation = scene.busy(), scene.installation
+    stored = installation.postgres.ask(
+        "SELECT input, idempotency_key FROM knowledge_workflow_execution WHERE id = %s", entry.execution_id
+    )
+    raw, key = stored[0]
+    with ThreadPoolExecutor(8) as callers:
+        answers = list(callers.map(lambda _: installation.start(raw, idempotency_key=str(key)), range(8)))  # type: ignore[arg-type]
+    if set(answers) != {entry.execution_id}:
+        raise AssertionError(f"{entry.execution_id} was started as {set(answers)}")
+    return Hit(time.time(), f"{key} during {entry.activity}")
+
+
+def launch_twice(scene: Scene) -> Hit:
+    """A second run is launched for an execution that a run carries."""
+    entry, settings = scene.busy(), scene.installation.services.settings
+    tags = launch_tags(entry.execution_id, settings.organization, EXTRACTION.name, EXTRACTION.version, None)
+    client = DagsterClient(HOST, settings.port, code_location=settings.code_location, timeout_seconds=15)
+    with suppress(BeepError):
+        client.launch(EXTRACTION.job_name, tags)
+    return Hit(time.time(), f"{entry.activity} of {WorkflowExecutionId(entry.execution_id)}")
+
+
+def change_code(scene: Scene) -> Hit:
+    """A file of the code location changes: the next run needs another fork server."""
+    entry = scene.busy()
+    (scene.installation.folder / "code").touch()
+    scene.check_hit(entry)
+    return Hit(time.time(), f"beside {entry.activity} of {entry.execution_id}")
+
+
+def _later(seconds: float, action: Callable[[], None]) -> None:
+    import threading
+
+    timer = threading.Timer(seconds, action)
+    timer.daemon = True
+    timer.start()
+
+
+def _resume(process: psutil.Process) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(signal.SIGCONT)
+
+
+KINDS = (
+    Kind("kill worker at any time", kill_any_time, 8),
+    Kind("kill worker before an attempt", partial(kill_at, "before_attempt_commit"), 3),
+    Kind("kill worker after an attempt", partial(kill_at, "after_attempt_commit"), 3),
+    Kind("kill worker inside an activity", partial(kill_at, "inside_activity"), 5),
+    Kind("kill worker before a checkpoint", partial(kill_at, "before_checkpoint_commit"), 4),
+    Kind("kill worker after a checkpoint", partial(kill_at, "after_checkpoint_commit"), 6),
+    Kind("kill worker before completion", partial(kill_at, "before_completion_commit"), 2),
+    Kind("kill worker after completion", partial(kill_at, "after_completion_commit"), 2),
+    Kind("stop worker for a moment", partial(stop_worker, (0.5, 4.0)), 3),
+    Kind("stop worker past its lease", partial(stop_worker, (22.0, 40.0)), 2, 20),
+    Kind("kill fork server", kill_fork_server, 3, 20),
+    Kind("kill code server", partial(kill_service, "code server"), 3, 75),
+    Kind("kill webserver", partial(kill_service, "webserver"), 3, 75),
+    Kind("kill daemon", partial(kill_service, "daemon"), 3, 75),
+    Kind("kill code server and worker", partial(kill_service_and_worker, "code server"), 2, 150),
+    Kind("restart PostgreSQL", restart_postgres, 4, 45),
+    Kind("end all sessions", end_sessions, 4, 15),
+    Kind("swallow the answer to a commit", swallow_answer, 6),
+    Kind("cut worker off PostgreSQL", cut_worker_off, 4),
+    Kind("slow network", slow_network, 2),
+    Kind("cancel and resume", cancel_and_resume, 6),
+    Kind("start again with the same key", start_twice, 3),
+    Kind("launch a second run", launch_twice, 3),
+    Kind("change the code", change_code, 1, 60),
+)

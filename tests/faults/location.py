@@ -23,6 +23,7 @@ from tests.faults.control import FOLDER_VARIABLE, Control, Point
 from tests.faults.extractors import quick_extractors
 from tests.faults.journal import Journal
 
+TIMEOUT_VARIABLE = "FAULTS_TIMEOUT"
 PACE_VARIABLE = "FAULTS_PACE"
 EXTRACTORS_VARIABLE = "FAULTS_EXTRACTORS"
 
@@ -46,7 +47,11 @@ def journalled_run(session: ExecutionSession, activity_type: str, activities: Se
     global _execution_id  # noqa: PLW0603 - a worker carries one execution
     _execution_id = session.execution_id
     epoch = session.claim.epoch or 0
-    watched = [replace(activity, call=partial(_call, session.execution_id, epoch, activity)) for activity in activities]
+    limit = float(os.environ.get(TIMEOUT_VARIABLE, "3600"))
+    watched = [
+        replace(activity, call=partial(_call, session.execution_id, epoch, activity), timeout=limit)
+        for activity in activities
+    ]
     return _run(session, activity_type, watched, concurrency=concurrency)
 
 

@@ -19,8 +19,8 @@ class Trouble:
     """What befalls the connections of one process, or of all if `pid` is None.
 
     `cut`: they end at once, and none is made. `frozen`: they stay open and nothing passes. `delay`: each message of the
-    client comes late, by these seconds and up to those more. `swallows`: that often the server commits and the
-    connection ends before the client hears of it.
+    client comes late, by these seconds and up to those more. `swallows`: that often the server is told what holds
+    `marker`, by default to commit, and the connection ends before the client hears the answer.
     """
 
     pid: int | None = None
@@ -29,6 +29,7 @@ class Trouble:
     delay: tuple[float, float] = (0.0, 0.0)
     swallows: int = 0
     swallowed: int = 0
+    marker: bytes = _COMMIT
     _ports: set[int] = field(default_factory=set)
 
     def concerns(self, port: int) -> bool:
@@ -42,10 +43,10 @@ class Trouble:
 
 
 class Proxy:
-    """Forwards connections to the server's Unix socket, in a thread of its own, until it is closed."""
+    """Forwards connections to the server's Unix socket or port, in a thread of its own, until it is closed."""
 
-    def __init__(self, find_socket: Callable[[], Path]) -> None:
-        self._find_socket = find_socket
+    def __init__(self, find_server: Callable[[], Path | int]) -> None:
+        self._find_server = find_server
         self._troubles: list[Trouble] = []
         self._clients: dict[int, asyncio.StreamWriter] = {}
         self._loop = asyncio.new_event_loop()
@@ -91,7 +92,7 @@ class Proxy:
         try:
             if any(trouble.cut for trouble in self._concerning(port)):
                 return
-            answers, server = await asyncio.open_unix_connection(self._find_socket())
+            answers, server = await self._connect()
             self._clients[port] = client
             lost = asyncio.Event()
             ways = {
@@ -108,6 +109,13 @@ class Proxy:
             self._clients.pop(port, None)
             client.transport.abort()
 
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        match self._find_server():
+            case Path() as socket:
+                return await asyncio.open_unix_connection(socket)
+            case port:
+                return await asyncio.open_connection("127.0.0.1", port)
+
     async def _ask(
         self, port: int, requests: asyncio.StreamReader, server: asyncio.StreamWriter, lost: asyncio.Event
     ) -> None:
@@ -116,7 +124,7 @@ class Proxy:
                 await self._pass(port)
                 for trouble in self._concerning(port):
                     await asyncio.sleep(trouble.delay[0] + random.uniform(0, trouble.delay[1]))  # noqa: S311 - jitter
-                    if message.endswith(_COMMIT) and trouble.swallows > trouble.swallowed:
+                    if trouble.marker in message and trouble.swallows > trouble.swallowed:
                         trouble.swallowed += 1
                         lost.set()
                 server.write(message)

@@ -2,7 +2,9 @@
 
 import psutil
 import pytest
+from psycopg import connect
 
+from beep_orchestration.errors import WorkflowStateError
 from beep_orchestration.models import ExecutionStatus
 from tests.faults.documents import document
 from tests.faults.installation import Installation
@@ -60,8 +62,16 @@ def test_04_killed_at_each_index_of_the_fan_out(installation: Installation, chun
         assert all(installation.journal.calls(execution_id, part) for part in parts)
 
 
+def test_05_a_worker_has_no_child_that_could_be_killed_without_it(installation: Installation) -> None:
+    fault = installation.control.arm("inside_activity", "pause", subject="mentions-0", seconds=1)
+    execution_id = installation.start(document(2, 5))
+    proof = installation.control.wait_for(fault)
+    assert psutil.Process(proof.pid).children(recursive=True) == []
+    installation.wait_completed([execution_id])
+
+
 def test_07_killed_together_with_the_code_server(installation: Installation) -> None:
-    fault = installation.control.arm("inside_activity", "pause", subject="mentions-1")
+    fault = installation.control.arm("inside_activity", "hang", subject="mentions-1")
     execution_id = installation.start(document(3, 7))
     proof = installation.control.wait_for(fault)
     installation.kill("code server")
@@ -81,3 +91,95 @@ def test_10_stopped_past_its_lease_and_back_when_a_successor_works(installation:
     wait_until(lambda: not zombie.is_running() or zombie.status() == psutil.STATUS_ZOMBIE)
     assert installation.wait(execution_id).status is ExecutionStatus.COMPLETED
     assert_sound(installation, [execution_id], faults=2)
+
+
+def test_10b_stopped_inside_a_transaction(installation: Installation) -> None:
+    """A stopped process must not keep the lock that its transaction holds, or no successor could ever claim."""
+    fault = installation.control.arm("before_checkpoint_commit", "pause", subject="mentions-1", seconds=1)
+    execution_id = installation.start(document(3, 11))
+    proof = installation.control.wait_for(fault)
+    with connect(installation.postgres.url) as locking:
+        locking.execute("SELECT 1 FROM knowledge_workflow_execution WHERE id = %s FOR UPDATE", [execution_id])
+        wait_until(lambda: _is_locked_out(installation), description="the worker waits inside its transaction")
+        zombie = psutil.Process(proof.pid)
+        zombie.suspend()
+    installation.wait_completed([execution_id])
+    zombie.resume()
+    wait_until(lambda: not zombie.is_running() or zombie.status() == psutil.STATUS_ZOMBIE)
+    assert_sound(installation, [execution_id], faults=3)
+
+
+def test_36_a_slot_is_free_after_a_cancel_and_after_a_crash(installation: Installation) -> None:
+    """Four runs at a time, as shipped: all four hang, two are cancelled, two are killed, and a fifth begins."""
+    hanging = [installation.start(document(2, 360 + number)) for number in range(4)]
+    faults = [
+        installation.control.arm("inside_activity", "hang", subject="mentions-0", execution_id=execution_id)
+        for execution_id in hanging
+    ]
+    proofs = [installation.control.wait_for(fault) for fault in faults]
+    fifth = installation.start(document(1, 365))
+    for execution_id in hanging[:2]:
+        assert installation.service.cancel(execution_id).cancelled_now
+    for proof in proofs[2:]:
+        psutil.Process(proof.pid).kill()
+    installation.wait_completed([*hanging[2:], fifth])
+    assert_sound(installation, [*hanging, fifth], faults=8)
+
+
+def test_37_an_activity_that_kills_its_worker_fails_its_execution_and_no_other(installation: Installation) -> None:
+    poisoned, healthy = installation.start(document(2, 37)), installation.start(document(2, 38))
+    fault = installation.control.arm(
+        "inside_activity", "segfault", subject="mentions-1", execution_id=poisoned, is_repeated=True
+    )
+    installation.wait_completed([healthy])
+    status = installation.wait(poisoned, 120)
+    assert status.status is ExecutionStatus.FAILED
+    assert status.error is not None
+    assert status.error.type == "WorkerLost"
+    deaths = len(installation.control.proofs(fault))
+    assert installation.control.disarm(fault)
+    installation.service.resume(poisoned)
+    installation.wait_completed([poisoned])
+    assert_sound(installation, [poisoned, healthy], faults=2 * deaths)
+
+
+def test_37b_an_activity_that_always_fails_fails_its_execution_and_is_not_omitted(installation: Installation) -> None:
+    fault = installation.control.arm("inside_activity", "raise", subject="mentions-1", is_repeated=True)
+    execution_id = installation.start(document(3, 39))
+    status = installation.wait(execution_id)
+    assert installation.control.disarm(fault)
+    assert status.status is ExecutionStatus.FAILED
+    assert status.error is not None
+    assert (status.error.activity_name, status.error.attempt, status.error.type) == ("mentions-1", 3, "ValueError")
+    with pytest.raises(WorkflowStateError):
+        installation.service.result(execution_id)
+    installation.service.resume(execution_id)
+    installation.wait_completed([execution_id])
+    assert_sound(installation, [execution_id], faults=3)
+
+
+def test_39_a_call_that_hangs_is_given_up_and_made_again(installation: Installation) -> None:
+    fault = installation.control.arm("inside_activity", "hang", subject="mentions-1")
+    execution_id = installation.start(document(2, 40))
+    proof = installation.control.wait_for(fault)
+    installation.wait_completed([execution_id])
+    assert installation.journal.calls(execution_id, "mentions-1") == 2
+    assert {entry.pid for entry in installation.journal.entries() if entry.execution_id == execution_id} == {proof.pid}
+    assert_sound(installation, [execution_id], faults=1)
+
+
+def test_45_asked_to_end_one_after_the_other(installation: Installation) -> None:
+    execution_ids = [installation.start(document(5, 450 + number)) for number in range(3)]
+    for execution_id in execution_ids:
+        fault = installation.control.arm(
+            "inside_activity", "pause", subject="relations-1", execution_id=execution_id, seconds=1
+        )
+        psutil.Process(installation.control.wait_for(fault).pid).terminate()
+    installation.wait_completed(execution_ids)
+    assert_sound(installation, execution_ids, faults=2 * len(execution_ids))
+
+
+def _is_locked_out(installation: Installation) -> bool:
+    return bool(
+        installation.postgres.ask("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE%%'")
+    )
