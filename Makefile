@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+BENCH := .venv-bench
+PREFECT := .venv-bench-prefect
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint types imports check migration lock clean
+.PHONY: help demo up test bench faults lint types imports check migration lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -20,6 +22,9 @@ up: $(INSTALLED) ## Start PostgreSQL (if none is configured), webserver, daemon 
 test: $(INSTALLED) ## Run the tests
 	@$(BIN)/pytest $(ARGS)
 
+faults: $(INSTALLED) ## Random faults under load, with an account: make faults ROUNDS=200 SEED=1
+	@$(BIN)/python -m tests.faults.campaign --rounds $(or $(ROUNDS),200) --seed $(or $(SEED),1)
+
 lint: $(INSTALLED) ## Lint and check the format
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -32,15 +37,33 @@ imports: $(INSTALLED) ## Check that imports point down only
 
 check: lint types imports ## Lint, types and import contracts
 
+bench: $(BENCH)/.installed $(PREFECT)/.installed ## Compare with stock Dagster, DBOS, Prefect: make bench QUICK=1 ONLY=af
+	@BENCH_PREFECT_PYTHON=$(CURDIR)/$(PREFECT)/bin/python $(BENCH)/bin/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
 migration: $(INSTALLED) ## Write a migration for changed tables: make migration MESSAGE="what changes"
 	@$(BIN)/python migrations/write.py "$(MESSAGE)"
 
 lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock, which names no index
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header --no-strip-extras --group dev --upgrade pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header --no-strip-extras --group bench -c requirements.lock pyproject.toml -o requirements-bench.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header --no-strip-extras --group bench-prefect -o requirements-bench-prefect.lock
 
 clean: ## Remove the virtual environment and what tools left behind
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) $(PREFECT) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(BENCH)/.installed: requirements-bench.lock pyproject.toml
+	@$(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@$(BENCH)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(PREFECT)/.installed: requirements-bench-prefect.lock
+	@$(PYTHON) -m venv $(PREFECT)
+	@$(PREFECT)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench-prefect.lock
+	@touch $@
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed: make PYTHON=python3.12'; exit 1; }

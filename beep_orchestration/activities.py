@@ -5,6 +5,7 @@ import inspect
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
 
@@ -31,6 +32,7 @@ from beep_orchestration.threads import DaemonThreads
 
 Output = TypeVar("Output")
 
+_LONGEST_RETRY_AFTER_SECONDS = 3_600.0
 _NEVER_RETRIED = (PermanentActivityError, InvalidInputError)
 
 
@@ -141,6 +143,7 @@ class _Stage:
     concurrency: int
     outputs: dict[str, Any] = field(default_factory=dict)
     failure: BaseException | None = None
+    failed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, activities: Sequence[Activity[Any]]) -> dict[str, Any]:
         waiting = iter(activities)
@@ -167,10 +170,12 @@ class _Stage:
                 self.outputs[activity.name] = await self._run(activity)
             except Exception as error:  # noqa: BLE001 - kept, and raised when the others under way have ended
                 self.failure = self.failure or error
+                self.failed.set()
                 return
 
     async def _run(self, activity: Activity[Any]) -> Any:
-        start = self._first_start(activity)
+        start, wait_seconds = self._first_start(activity)
+        await asyncio.sleep(wait_seconds)
         last_attempt = start.attempt.attempt_number + activity.retry.maximum_attempts - 1
         while True:
             await self._commit(start)
@@ -184,17 +189,18 @@ class _Stage:
                 await self._commit(CompleteAttempt(attempt=attempt, output=text))
                 return output
 
-    def _first_start(self, activity: Activity[Any]) -> StartAttempt:
+    def _first_start(self, activity: Activity[Any]) -> tuple[StartAttempt, float]:
+        """The next attempt as the rows of earlier runs have it, and how many seconds it has yet to wait."""
         row = self.latest.get(activity.name)
         if row is None:
-            return StartAttempt(attempt=self._new_attempt(activity, 1))
+            return StartAttempt(attempt=self._new_attempt(activity, 1)), 0.0
         if row.status is ActivityStatus.PENDING:
             attempt = self._new_attempt(activity, row.attempt_number, attempt_id=row.id)
-            return StartAttempt(attempt=attempt, is_pending=True)
+            return StartAttempt(attempt=attempt, is_pending=True), row.wait_seconds
         attempt = self._new_attempt(activity, row.attempt_number + 1)
         if row.status is not ActivityStatus.COMPLETED:
-            return StartAttempt(attempt=attempt)
-        return StartAttempt(attempt=attempt, retired=_retired(row))
+            return StartAttempt(attempt=attempt), 0.0
+        return StartAttempt(attempt=attempt, retired=_retired(row)), 0.0
 
     def _new_attempt(
         self, activity: Activity[Any], number: int, attempt_id: WorkflowActivityId | None = None
@@ -229,7 +235,10 @@ class _Stage:
 
     async def _call(self, activity: Activity[Any]) -> Any:
         if inspect.iscoroutinefunction(activity.call):
-            return await activity.call()
+            try:
+                return await activity.call()
+            except SystemExit as error:
+                raise RuntimeError(f"the activity called sys.exit({error.code!r})") from error
         future = self.threads.submit(cast("Callable[[], Any]", activity.call))
         try:
             return await asyncio.wrap_future(future)
@@ -242,14 +251,23 @@ class _Stage:
     ) -> NewAttempt:
         """Close the attempt and wait for the time of the next one, or raise if there is none."""
         info = error_info(error, activity_name=activity.name, attempt=attempt.attempt_number)
-        if isinstance(error, _NEVER_RETRIED) or attempt.attempt_number >= last_attempt:
+        is_last = attempt.attempt_number >= last_attempt or self.failure is not None
+        if isinstance(error, _NEVER_RETRIED) or is_last:
             await self._commit(FailAttempt(attempt=attempt, error=info))
             raise ActivityFailedError(activity.name, attempt.attempt_number, info.type, info.message) from error
         retry = self._new_attempt(activity, attempt.attempt_number + 1)
-        await self._commit(FailAttempt(attempt=attempt, error=info, retry=retry))
         made = activity.retry.maximum_attempts - (last_attempt - attempt.attempt_number)
-        await asyncio.sleep(retry_delay(activity.retry, made, error))
+        wait_seconds = retry_delay(activity.retry, made, error)
+        await self._commit(FailAttempt(attempt=attempt, error=info, retry=retry, wait_seconds=wait_seconds))
+        await self._sleep_unless_failed(wait_seconds)
         return retry
+
+    async def _sleep_unless_failed(self, seconds: float) -> None:
+        """Wait for the retry time; another activity's failure ends the wait and with it this activity."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.failed.wait(), seconds)
+        if self.failure is not None:
+            raise self.failure
 
     async def _commit(self, change: Change) -> None:
         future: Future[None] = self.writer.commit(change)
@@ -257,10 +275,12 @@ class _Stage:
 
 
 def retry_delay(policy: RetryPolicy, attempts_made: int, error: BaseException) -> float:
-    """Seconds before the next attempt: see `RetryPolicy`; never less than what a `RetryLaterError` asks for."""
+    """Seconds before the next attempt: see `RetryPolicy`; at least what a `RetryLaterError` asks for, up to an hour."""
     longest: float = min(policy.first_delay * 2 ** (attempts_made - 1), policy.maximum_delay)
     delay = longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
-    return max(delay, error.seconds) if isinstance(error, RetryLaterError) else delay
+    if not isinstance(error, RetryLaterError):
+        return delay
+    return max(delay, min(error.seconds, _LONGEST_RETRY_AFTER_SECONDS))
 
 
 def storable_output(activity: Activity[Output], output: Output) -> tuple[str, Output]:

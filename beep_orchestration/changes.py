@@ -41,11 +41,12 @@ class CompleteAttempt:
 
 @dataclass(frozen=True, kw_only=True)
 class FailAttempt:
-    """An attempt failed; `retry` is the next one, which waits for its time."""
+    """An attempt failed; `retry` is the next one, which waits for its time, so many seconds from now."""
 
     attempt: NewAttempt
     error: ErrorInfo
     retry: NewAttempt | None = None
+    wait_seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ checks it in its own transaction, so that a run which was taken for dead and com
 
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import assert_never
 
 from beep_orchestration.errors import ClaimLostError, ExecutionCancelledError, WorkflowStateError
@@ -18,12 +19,12 @@ _POLL_SECONDS = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """Which Dagster run asks for the claim, and whether a person re-executed it in the UI."""
+    """Which Dagster run asks for the claim, and when a person made it by re-executing another in the UI."""
 
     execution_id: WorkflowExecutionId
     organization_id: OrganizationId
     dagster_run_id: str
-    is_reexecution: bool
+    reexecuted_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +44,8 @@ def claim_execution(database: Database, launch: Launch, *, lease_seconds: float)
     when the first is gone; a first one that is not gone after all has lost its claim by that.
 
     Raises `ClaimLostError` while another run carries the execution, `ExecutionCancelledError` and
-    `WorkflowStateError` when it has ended. A re-execution in the UI is a person's explicit resume of a failed or
-    cancelled execution.
+    `WorkflowStateError` when it has ended. A re-execution in the UI, made after the execution had failed or was
+    cancelled, is a person's explicit resume, once: the run's next worker finds what the person has done since.
     """
     seen: RunRow | None = None
     while True:
@@ -78,7 +79,10 @@ def _try_claim(tables: WorkflowPersistence, launch: Launch, lease_seconds: float
 def _resume_or_refuse(
     tables: WorkflowPersistence, execution: ExecutionRow, launch: Launch, lease_seconds: float
 ) -> None:
-    if launch.is_reexecution:
+    run = tables.runs.find(launch.dagster_run_id)
+    is_unclaimed = run is not None and run.epoch is None
+    ended_at = execution.completed_at
+    if is_unclaimed and ended_at is not None and launch.reexecuted_at is not None and launch.reexecuted_at > ended_at:
         tables.executions.resume(execution.id, launch_after_seconds=lease_seconds)
         return
     match execution.status:

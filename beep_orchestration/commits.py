@@ -113,17 +113,28 @@ class CheckpointWriter:
     def _work(self) -> None:
         while (batch := self._next_batch()) is not None:
             try:
-                self._commit_batch(batch)
+                self._settle(batch)
             except BeepError as error:
                 self._stop(error, batch)
                 return
-            except Exception as error:
-                logger.exception("checkpoint not committed")
-                for _, future in batch:
-                    future.set_exception(error)
-            else:
-                for _, future in batch:
-                    future.set_result(None)
+
+    def _settle(self, batch: list[tuple[Change, Future[None]]]) -> None:
+        """Commit the changes and tell those who wait; one that the database refuses does not take others with it."""
+        try:
+            self._commit_batch(batch)
+        except BeepError:
+            raise
+        except Exception as error:
+            if len(batch) > 1:
+                for item in batch:
+                    self._settle([item])
+                return
+            logger.exception("a change is refused")
+            for _, future in batch:
+                future.set_exception(error)
+        else:
+            for _, future in batch:
+                future.set_result(None)
 
     def _next_batch(self) -> list[tuple[Change, Future[None]]] | None:
         """The changes that wait now; an empty list when it is time to look at the claim; None at the end."""
@@ -190,12 +201,13 @@ class CheckpointWriter:
         tables.activities.retire([retired for stage in group.stages for retired in stage.retired])
         tables.activities.retire([change.retired for change in group.started if change.retired is not None])
         tables.activities.save([change.attempt for change in group.started if not change.is_pending])
-        tables.activities.start_pending([c.attempt.id for c in group.started if c.is_pending], self._epoch)
+        pending = [change.attempt for change in group.started if change.is_pending]
+        started = tables.activities.start_pending(pending)
         completed = tables.activities.complete([(change.attempt.id, change.output) for change in group.completed])
         failed = tables.activities.fail([(change.attempt.id, change.error) for change in group.failed])
-        if (completed, failed) != (len(group.completed), len(group.failed)):
+        if (started, completed, failed) != (len(pending), len(group.completed), len(group.failed)):
             raise ClaimLostError(self._execution.id, self._run_id, "an attempt of this run was closed by another")
-        tables.activities.save([c.retry for c in group.failed if c.retry is not None], ActivityStatus.PENDING)
+        tables.activities.save_pending([(c.retry, c.wait_seconds) for c in group.failed if c.retry is not None])
         tables.signals.save(
             [
                 NewSignal(
@@ -215,7 +227,7 @@ class CheckpointWriter:
     def _end(self, tables: WorkflowPersistence, end: EndExecution) -> None:
         if end.error is not None:
             error = ErrorInfo(type="ExecutionFailed", message="the execution failed while the activity was under way")
-            tables.activities.fail_running(self._execution.id, error)
+            tables.activities.fail_open(self._execution.id, error)
             tables.executions.fail(self._execution.id, end.error, epoch=self._epoch)
         else:
             tables.executions.complete(self._execution.id, self._epoch, end.output or {})
@@ -246,7 +258,8 @@ class CheckpointWriter:
             raise ExecutionCancelledError(self._execution.id)
 
     def _renew_lease(self, tables: WorkflowPersistence) -> None:
-        tables.runs.renew_lease(self._run_id, self._epoch, self._lease_seconds)
+        if not tables.runs.renew_lease(self._run_id, self._epoch, self._lease_seconds):
+            raise ClaimLostError(self._execution.id, self._run_id, "the run has been ended from outside")
         self._renew_at = time.monotonic() + self._lease_seconds / 3
 
     def _stop(self, error: BeepError, batch: list[tuple[Change, Future[None]]]) -> None:
@@ -255,7 +268,8 @@ class CheckpointWriter:
             for listener in self._listeners:
                 listener()
         for _, future in batch:
-            future.set_exception(error)
+            if not future.done():
+                future.set_exception(error)
         while True:
             try:
                 item = self._queue.get_nowait()

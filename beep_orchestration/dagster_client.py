@@ -59,10 +59,12 @@ class DagsterClient:
             raise self._unavailable(error) from error
 
     def terminate(self, dagster_run_id: str) -> None:
-        """Have a run interrupted; Dagster answers before it has ended."""
+        """Have a run interrupted; Dagster answers before it has ended. Nothing happens if it has ended already."""
         try:
             self._client.terminate_run(dagster_run_id)
         except Exception as error:
+            if "TerminateRunFailure" in str(error):
+                return  # it has ended by itself in the meantime
             raise self._unavailable(error) from error
 
     @property

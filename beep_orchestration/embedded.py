@@ -50,7 +50,7 @@ def stop(data_folder: Path) -> None:
             return
         server = _server(cluster)
         server.ensure_postgres_running()
-        server.stop()
+        server._stop()  # noqa: SLF001 - `stop` takes a lock in a folder that all users of the machine share
     logger.info("stopped the embedded PostgreSQL in %s", cluster)
 
 

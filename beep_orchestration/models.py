@@ -57,7 +57,7 @@ EXECUTION_TRANSITIONS: Mapping[ExecutionStatus, frozenset[ExecutionStatus]] = Ma
 
 ACTIVITY_TRANSITIONS: Mapping[ActivityStatus, frozenset[ActivityStatus]] = MappingProxyType(
     {
-        ActivityStatus.PENDING: frozenset({ActivityStatus.RUNNING}),
+        ActivityStatus.PENDING: frozenset({ActivityStatus.RUNNING, ActivityStatus.FAILED}),
         ActivityStatus.RUNNING: frozenset({ActivityStatus.COMPLETED, ActivityStatus.FAILED}),
         ActivityStatus.COMPLETED: frozenset({ActivityStatus.FAILED}),
         ActivityStatus.FAILED: frozenset(),

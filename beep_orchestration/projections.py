@@ -16,13 +16,16 @@ _SECRETS = (
         # Begins where a run of name characters begins, and only there: the time stays linear in the message's length.
         re.compile(
             r"""(?ix)(?<![a-z0-9_-])
-            ([a-z0-9_-]*(?:api[_-]?key|token|password|passwd|secret|authorization)\\*["']?\s*[=:]\s*)
+            (?=[a-z0-9_-]*?(?:api[_-]?key|[_-]key|token|password|passwd|secret|authorization|cookie))
+            ([a-z0-9_-]++\\*["']?\s*[=:]\s*)
             (?: "(?:[^"\\]|\\.)*"? | '(?:[^'\\]|\\.)*'? | \\+"[^"]*"? | (?:bearer\s+|basic\s+)?[^\s"'&]+ )"""
         ),
         r"\1***",
     ),
     (re.compile(r"(?i)\bbearer\s+[a-z0-9._~+/=-]{8,}"), "Bearer ***"),
-    (re.compile(r"\b(?:sk|pk|ghp|xox[abp])[-_][A-Za-z0-9_-]{10,}"), "***"),
+    (re.compile(r"(?<=[?&]key=)[^\s&]+"), "***"),
+    (re.compile(r"\b(?:sk|pk|ghp|gsk|hf|github_pat|xox[abp])[-_][A-Za-z0-9_-]{10,}"), "***"),
+    (re.compile(r"\b(?:AKIA|AIza)[A-Za-z0-9_-]{12,}"), "***"),
 )
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 

@@ -16,7 +16,7 @@ def cancel_execution(tables: WorkflowPersistence, execution_id: WorkflowExecutio
     if not tables.executions.cancel(execution_id):
         return False
     error = ErrorInfo(type="Cancelled", message="the execution was cancelled while the activity was under way")
-    tables.activities.fail_running(execution_id, error)
+    tables.activities.fail_open(execution_id, error)
     return True
 
 
@@ -25,9 +25,10 @@ def record_run_end(
 ) -> None:
     """Record how a run ended; if that leaves its execution without a run, the execution is launched again, or ended.
 
-    A run that was cancelled in the Dagster UI cancels the execution that it carried. After `maximum_launches` launches
-    without a completed activity the execution fails: what it does kills its workers. A run that ended before it claimed
-    the execution is not the execution's fault (the code does not load, say), so that is tried again for ever.
+    The run cannot commit any more, should it be alive after all. A run that was cancelled in the Dagster UI cancels the
+    execution that it carried. After `maximum_launches` claims without a completed activity the execution fails: what it
+    does kills its workers. A run that ended before it claimed the execution is not the execution's fault (the code does
+    not load, say), so that is tried again for ever.
     """
     run = tables.runs.find(dagster_run_id)
     if run is None:
@@ -40,15 +41,20 @@ def record_run_end(
     if outcome is RunOutcome.CANCELLED:
         cancel_execution(tables, execution.id)
     elif execution.launches >= maximum_launches and run.epoch is not None:
-        error = ErrorInfo(
-            type="WorkerLost",
-            message=f"runs in a row that ended without completing an activity, until {dagster_run_id}: "
-            f"{execution.launches + 1}",
-        )
-        tables.activities.fail_running(execution.id, error)
-        tables.executions.fail(execution.id, error)
+        _fail_for_lost_workers(tables, execution, dagster_run_id)
     else:
-        tables.executions.schedule_launch(execution.id, _backoff_seconds(execution.launches))
+        tables.executions.schedule_launch(execution.id, _backoff_seconds(tables, execution))
+
+
+def _fail_for_lost_workers(tables: WorkflowPersistence, execution: ExecutionRow, dagster_run_id: str) -> None:
+    open_attempts = ", ".join(tables.activities.list_open_names(execution.id, limit=5)) or "none"
+    error = ErrorInfo(
+        type="WorkerLost",
+        message=f"{execution.launches} workers in a row ended without completing an activity; the last carried run "
+        f"{dagster_run_id}, with these activities under way: {open_attempts}",
+    )
+    tables.activities.fail_open(execution.id, error)
+    tables.executions.fail(execution.id, error)
 
 
 def _is_carried_by_another(tables: WorkflowPersistence, execution: ExecutionRow, run: RunRow) -> bool:
@@ -56,6 +62,12 @@ def _is_carried_by_another(tables: WorkflowPersistence, execution: ExecutionRow,
     return is_outdated or bool(tables.runs.list_open(execution.id))
 
 
-def _backoff_seconds(launches: int) -> float:
-    """None for the first launch, then 1, 2, 4 ... seconds."""
-    return 0.0 if launches == 0 else min(2.0 ** (launches - 1), _LONGEST_BACKOFF_SECONDS)
+def _backoff_seconds(tables: WorkflowPersistence, execution: ExecutionRow) -> float:
+    """None after the first failure, then 1, 2, 4 ... seconds, up to a minute."""
+    never_claimed = 0
+    for run in reversed(tables.runs.list_of(execution.id)):
+        if run.epoch is not None:
+            break
+        never_claimed += 1
+    failures = max(execution.launches, never_claimed)
+    return 0.0 if failures <= 1 else min(2.0 ** min(failures - 2, 10), _LONGEST_BACKOFF_SECONDS)

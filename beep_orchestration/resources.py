@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -29,7 +30,6 @@ from beep_orchestration.errors import (
     ClaimLostError,
     DatabaseUnavailableError,
     ExecutionCancelledError,
-    InvalidInputError,
     WorkflowNotFoundError,
     WorkflowStateError,
 )
@@ -37,7 +37,7 @@ from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, executio
 from beep_orchestration.models import Checkpoint
 from beep_orchestration.persistence import Database, process_database
 from beep_orchestration.persistence.rows import NewExecution
-from beep_orchestration.projections import error_info
+from beep_orchestration.projections import error_info, storable_text
 from beep_orchestration.settings import Settings, load_settings
 from beep_orchestration.workflow_types import WorkflowType, get_workflow_type
 
@@ -46,10 +46,8 @@ Output = TypeVar("Output")
 logger = logging.getLogger(__name__)
 
 _NOTHING_TO_RECORD = (
-    ExecutionCancelledError,
     WorkflowStateError,
     WorkflowNotFoundError,
-    InvalidInputError,
 )
 """Raised before the execution is claimed, or because it is not any more."""
 
@@ -72,7 +70,7 @@ class ExecutionSession:
     def input(self) -> Any:
         """The execution's input as the workflow type's model."""
         with self.database.transaction() as tables:
-            return self.workflow_type.parse_input(tables.executions.load_input(self.execution_id))
+            return self.workflow_type.input_model.model_validate(tables.executions.load_input(self.execution_id))
 
     def run(self, activity_type: str, activities: Sequence[Activity[Output]], *, concurrency: int) -> list[Output]:
         """See `ActivityRunner.run`."""
@@ -114,24 +112,23 @@ class WorkflowResource(dg.ConfigurableResource[Any]):
     def claimed(self, config: Mapping[str, Any] | None = None) -> Iterator[ExecutionSession]:
         """The execution that the run carries; a failure inside the block is committed as the execution's failure.
 
-        `config` is the input of the execution that a run from the launchpad creates. What running the op again cannot
-        mend is raised as a `dagster.Failure` that Dagster does not retry.
+        `config` is the input of the execution that a run from the launchpad creates. Every error is raised as a
+        `dagster.Failure` that Dagster does not retry, and without its cause: Dagster stores what it is given, and only
+        our own rows are rid of secrets.
         """
         try:
             yield self.session(config)
         except ClaimLostError as error:
             self._leave_run_to_its_new_worker()
-            raise dg.Failure(str(error), allow_retries=False) from error
-        except _NOTHING_TO_RECORD as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
-        except ActivityFailedError as error:
+            raise _failure(error) from None
+        except ExecutionCancelledError as error:
+            self._report_cancelling()
+            raise _failure(error) from None
+        except (*_NOTHING_TO_RECORD, DatabaseUnavailableError) as error:
+            raise _failure(error) from None
+        except Exception as error:  # noqa: BLE001 - raised again, without its cause
             self._fail(error)
-            raise dg.Failure(str(error), allow_retries=False) from error
-        except DatabaseUnavailableError:
-            raise  # nothing can be recorded; the execution stays running and is resumed
-        except Exception as error:
-            self._fail(error)
-            raise
+            raise _failure(error) from None
 
     def session(self, config: Mapping[str, Any] | None = None) -> ExecutionSession:
         """The session of this process, opened at the first call. Raises what `claim_execution` raises."""
@@ -145,17 +142,26 @@ class WorkflowResource(dg.ConfigurableResource[Any]):
             raise dg.DagsterInvariantViolationError("the workflow resource works inside a run only")
         settings = load_settings()
         workflow_type = get_workflow_type(self.workflow_type)
-        launch = _launch_of(context.run, settings)
+        launch = _launch_of(context.instance, context.run, settings)
         database = process_database(self._stack.enter_context(embedded.database_url(settings)))
         self._stack.callback(database.close)
         if EXECUTION_TAG not in context.run.tags and config is not None:
-            _create_execution(database, launch, workflow_type, config)
+            _create_execution(database, launch, workflow_type, config, launch_after=settings.launch_grace_seconds)
             context.instance.add_run_tags(context.run.run_id, _tags(launch, workflow_type))
         claim = claim_execution(database, launch, lease_seconds=settings.lease_seconds)
         runner = ActivityRunner(database, claim, lease_seconds=settings.lease_seconds)
         session = ExecutionSession(database, claim, runner, workflow_type)
         self._stack.callback(session.close)
         return session
+
+    def _report_cancelling(self) -> None:
+        """Let Dagster show the run as cancelled, not as failed, also if we saw the cancel before it told us."""
+        context = self._context
+        if context is None or context.run is None or context.instance is None:
+            return
+        run = context.instance.get_run_by_id(context.run.run_id)
+        if run is not None and run.status is dg.DagsterRunStatus.STARTED:
+            context.instance.report_run_canceling(run)
 
     def _leave_run_to_its_new_worker(self) -> None:
         """End this process at once if another worker carries the same run: its events are that worker's to write."""
@@ -178,33 +184,43 @@ class WorkflowResource(dg.ConfigurableResource[Any]):
         self._session.runner.fail(info)
 
 
-def _launch_of(run: dg.DagsterRun, settings: Settings) -> Launch:
+def _failure(error: Exception) -> dg.Failure:
+    return dg.Failure(storable_text(f"{type(error).__name__}: {error}"), allow_retries=False)
+
+
+def _launch_of(instance: dg.DagsterInstance, run: dg.DagsterRun, settings: Settings) -> Launch:
     root_run_id = run.tags.get(DAGSTER_ROOT_TAG, run.run_id)
     execution_id = run.tags.get(EXECUTION_TAG) or execution_id_for_run(root_run_id)
     parent = run.tags.get(DAGSTER_PARENT_TAG)
+    is_reexecution = parent is not None and parent != run.tags.get(PARENT_TAG)
     return Launch(
         execution_id=WorkflowExecutionId(execution_id),
         organization_id=OrganizationId(run.tags.get(ORGANIZATION_TAG, settings.organization)),
         dagster_run_id=run.run_id,
-        is_reexecution=parent is not None and parent != run.tags.get(PARENT_TAG),
+        reexecuted_at=_created_at(instance, run) if is_reexecution else None,
     )
 
 
+def _created_at(instance: dg.DagsterInstance, run: dg.DagsterRun) -> datetime | None:
+    record = instance.get_run_record_by_id(run.run_id)
+    return None if record is None else record.create_timestamp
+
+
 def _create_execution(
-    database: Database, launch: Launch, workflow_type: WorkflowType, config: Mapping[str, Any]
+    database: Database, launch: Launch, workflow_type: WorkflowType, config: Mapping[str, Any], *, launch_after: float
 ) -> None:
     parsed = workflow_type.parse_input(config).model_dump(mode="json")
+    new = NewExecution(
+        id=launch.execution_id,
+        organization_id=launch.organization_id,
+        workflow_type=workflow_type.name,
+        workflow_version=workflow_type.version,
+        input=parsed,
+        input_digest=canonical_digest(parsed),
+    )
     with database.transaction() as tables:
-        tables.executions.save(
-            NewExecution(
-                id=launch.execution_id,
-                organization_id=launch.organization_id,
-                workflow_type=workflow_type.name,
-                workflow_version=workflow_type.version,
-                input=parsed,
-                input_digest=canonical_digest(parsed),
-            )
-        )
+        tables.executions.save(new, launch_after_seconds=launch_after)
+        tables.runs.save(launch.dagster_run_id, launch.execution_id, launch.organization_id)
 
 
 def _tags(launch: Launch, workflow_type: WorkflowType) -> dict[str, str]:

@@ -16,6 +16,7 @@ from opentelemetry import metrics
 from beep_orchestration import embedded
 from beep_orchestration.dagster_client import EXECUTION_TAG, ORGANIZATION_TAG, launch_tags
 from beep_orchestration.digests import canonical_digest
+from beep_orchestration.engine.dagster_internals import WorkerStatus
 from beep_orchestration.engine.launcher_worker import is_launch_abandoned
 from beep_orchestration.errors import InvalidIdError, InvalidInputError
 from beep_orchestration.extraction import decode_document
@@ -34,6 +35,7 @@ _LAUNCHES_PER_TICK = 50
 _RUNS_PER_TICK = 200
 _FILES_PER_TICK = 20
 _TICK_SECONDS = 5
+_MOST_BYTES_A_CHARACTER = 4
 _SETTLED_SECONDS = 2.0
 """A file that changed a moment ago may still be being written."""
 
@@ -128,7 +130,7 @@ def project_run(tables: WorkflowPersistence, run: dg.DagsterRun) -> None:
         organization_id = OrganizationId(run.tags.get(ORGANIZATION_TAG, ""))
     except InvalidIdError:
         return
-    if tables.executions.find(execution_id, organization_id) is None:
+    if tables.executions.find(execution_id, organization_id, lock=True) is None:
         return
     tables.runs.save(run.run_id, execution_id, organization_id)
     outcome = run_outcome(run.status)
@@ -165,7 +167,12 @@ def reconciler(context: dg.SensorEvaluationContext) -> dg.SkipReason:
             if page
             else {}
         )
-        changed = sum(_reconcile(context.instance, database, row, known.get(row.dagster_run_id)) for row in page)
+        changed = 0
+        for row in page:
+            try:
+                changed += _reconcile(context.instance, database, row, known.get(row.dagster_run_id))
+            except Exception:  # one run that cannot be dealt with must not keep the others waiting
+                context.log.exception(f"run {row.dagster_run_id} is left for the next tick")
     _disagreements.add(changed)
     context.update_cursor(page[-1].id if len(page) == _RUNS_PER_TICK else "")
     return dg.SkipReason(f"{len(page)} open runs compared, {changed} ended")
@@ -186,11 +193,21 @@ def _reconcile(instance: dg.DagsterInstance, database: Database, row: RunRow, ru
 
 def _find_loss(instance: dg.DagsterInstance, database: Database, row: RunRow, run: dg.DagsterRun) -> str | None:
     """Why an open run will not go on, None if it may."""
-    if run.status is dg.DagsterRunStatus.STARTED and _is_abandoned(database, row):
+    if run.status is dg.DagsterRunStatus.STARTED and _is_abandoned(database, row) and not _is_watched(instance, run):
         return f"its worker has not renewed its claim since {row.lease_expires_at}"
     if run.status is dg.DagsterRunStatus.STARTING and is_launch_abandoned(instance, run.run_id):
         return "the process that launched it ended before it had a worker"
     return None
+
+
+def _is_watched(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether run monitoring deals with the run: its worker lives, or will be replaced."""
+    launcher = instance.run_launcher
+    if not (instance.run_monitoring_enabled and launcher.supports_check_run_worker_health):
+        return False
+    if launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING:
+        return True
+    return instance.count_resume_run_attempts(run.run_id) < instance.run_monitoring_max_resume_run_attempts
 
 
 def _is_abandoned(database: Database, row: RunRow) -> bool:
@@ -220,17 +237,21 @@ def inbox(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.Sk
     seen: dict[str, list[int]] = json.loads(context.cursor) if context.cursor else {}
     present = _settled_files(folder)
     new = [path for path, stamp in present.items() if seen.get(path.name) != stamp][:_FILES_PER_TICK]
+    unread: set[str] = set()
     with _database() as database:
         for path in new:
             try:
                 execution = _accept(database, path, settings)
-            except (InvalidInputError, OSError) as error:
+            except OSError as error:
+                context.log.error(f"{path.name} cannot be read and will be tried again: {error}")
+                unread.add(path.name)
+            except InvalidInputError as error:
                 context.log.error(f"{path.name} is refused: {error}")
             else:
                 if execution is not None:
                     yield _run_request(execution, [])
     names = {path.name for path in present}
-    read = {path.name: present[path] for path in new}
+    read = {path.name: present[path] for path in new if path.name not in unread}
     context.update_cursor(json.dumps({name: stamp for name, stamp in (seen | read).items() if name in names}))
     if not new:
         yield dg.SkipReason(f"no new file in {folder}")
@@ -249,6 +270,9 @@ def _settled_files(folder: Path) -> dict[Path, list[int]]:
 
 def _accept(database: Database, path: Path, settings: Settings) -> ExecutionRow | None:
     """Store an execution for the file, unless one with its name and content is stored already."""
+    limit = settings.maximum_document_characters
+    if path.stat().st_size > _MOST_BYTES_A_CHARACTER * limit:
+        raise InvalidInputError("text", f"is longer than {limit} characters", "raise BEEP_MAXIMUM_DOCUMENT_CHARACTERS")
     text = decode_document(path.read_bytes())
     raw = {"document_id": path.name, "text": text, "title": path.stem, "source_uri": path.resolve().as_uri()}
     parsed = EXTRACTION.parse_input(raw).model_dump(mode="json")

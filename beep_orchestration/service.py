@@ -16,6 +16,7 @@ from beep_orchestration.dagster_client import DagsterClient, launch_tags
 from beep_orchestration.digests import canonical_digest
 from beep_orchestration.errors import (
     DagsterUnavailableError,
+    DatabaseUnavailableError,
     IdempotencyConflictError,
     InvalidInputError,
     WorkflowNotFoundError,
@@ -29,14 +30,16 @@ from beep_orchestration.models import (
     ExecutionPage,
     ExecutionStatus,
     Json,
+    StageProgress,
     WorkflowStatus,
 )
 from beep_orchestration.persistence import Database, ExecutionRow, RunRow, WorkflowPersistence
 from beep_orchestration.persistence.rows import NewExecution
+from beep_orchestration.persistence.schema import check_schema
 from beep_orchestration.persistence.signals import NewSignal
 from beep_orchestration.reconciliation import cancel_execution
 from beep_orchestration.settings import Settings, load_settings
-from beep_orchestration.workflow_types import get_workflow_type
+from beep_orchestration.workflow_types import WORKFLOW_TYPES, get_workflow_type
 
 logger = logging.getLogger(__name__)
 _tracer = trace.get_tracer("beep_orchestration")
@@ -65,7 +68,10 @@ class WorkflowService:
     @classmethod
     @contextmanager
     def connect(cls, settings: Settings | None = None, *, organization_id: str | None = None) -> Iterator[Self]:
-        """A service for the configured database and Dagster; starts the embedded PostgreSQL if it is not running."""
+        """A service for the configured database and Dagster; starts the embedded PostgreSQL if it is not running.
+
+        Raises `SchemaVersionError` unless the schema is exactly the one of this code.
+        """
         settings = settings or load_settings()
         organization = OrganizationId(organization_id or settings.organization)
         dagster = DagsterClient(
@@ -77,6 +83,7 @@ class WorkflowService:
         with embedded.database_url(settings) as url:
             database = Database(url)
             try:
+                check_schema(database.engine)
                 yield cls(database, dagster, organization, settings)
             finally:
                 database.close()
@@ -269,8 +276,11 @@ class WorkflowService:
             logger.warning("execution %s is accepted and will be launched later: %s", execution.id, error)
             return
         faults.reached("after_submit", execution.id)
-        with self._database.transaction() as tables:
-            tables.runs.save(run_id, execution.id, execution.organization_id)
+        try:
+            with self._database.transaction() as tables:
+                tables.runs.save(run_id, execution.id, execution.organization_id)
+        except DatabaseUnavailableError as error:
+            logger.warning("run %s of execution %s will be recorded when it starts: %s", run_id, execution.id, error)
 
     def _terminate(self, run: RunRow) -> None:
         try:
@@ -289,8 +299,7 @@ class WorkflowService:
 
     def _status(self, execution: ExecutionRow, runs: Sequence[RunRow]) -> WorkflowStatus:
         run_ids = tuple(run.dagster_run_id for run in runs)
-        order = [stage.name for stage in get_workflow_type(execution.workflow_type).activity_types]
-        stages = dict(sorted(execution.checkpoint.stages.items(), key=lambda item: order.index(item[0])))
+        stages = _in_order(execution)
         return WorkflowStatus(
             execution_id=execution.id,
             organization_id=execution.organization_id,
@@ -317,16 +326,30 @@ def _check_resumable(execution: ExecutionRow, runs: Sequence[RunRow]) -> None:
 
 
 def _check_text(field: str, text: str | None, longest: int) -> None:
+    if text is not None and not isinstance(text, str):
+        raise InvalidInputError(field, f"is no text but {type(text).__name__}", "give a short text")
     if text is not None and (not text.strip() or len(text) > longest or "\x00" in text or not _is_utf8(text)):
         raise InvalidInputError(
             field, f"is blank, longer than {longest} characters or not storable", "give a short text"
         )
 
 
+def _in_order(execution: ExecutionRow) -> dict[str, StageProgress]:
+    """The stages in the order of the workflow; those that the present code does not know come last."""
+    kind = WORKFLOW_TYPES.get(execution.workflow_type)
+    known = [] if kind is None else [stage.name for stage in kind.activity_types]
+    names = sorted(
+        execution.checkpoint.stages, key=lambda name: (name not in known, known.index(name) if name in known else 0)
+    )
+    return {name: execution.checkpoint.stages[name] for name in names}
+
+
 def _storable_payload(payload: Mapping[str, Any], limit: int) -> Json:
+    if not isinstance(payload, Mapping):
+        raise InvalidInputError("payload", "is not a JSON object", "send an object of JSON values")
     try:
         text = json.dumps(dict(payload), allow_nan=False, ensure_ascii=False)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(
             "payload", f"is not a JSON object ({error})", "send an object of JSON values"
         ) from error

@@ -28,6 +28,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix="BEEP_",
+        env_ignore_empty=True,
         env_file=".env",
         extra="ignore",
         frozen=True,

@@ -88,7 +88,7 @@ execution = Table(
         Integer,
         nullable=False,
         server_default=text("0"),
-        comment="runs launched since an activity was last completed; bounds how often a dying worker is replaced",
+        comment="claims since an activity was last completed; bounds how often a dying worker is replaced",
     ),
     _audit_created_at(),
     _one_of("status", ExecutionStatus),

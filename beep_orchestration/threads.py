@@ -83,9 +83,9 @@ class DaemonThreads:
 
 
 def _raisable(error: BaseException) -> BaseException:
-    """As PEP 479 has it: a coroutine cannot raise StopIteration, and asyncio would wait for its result for ever."""
-    if not isinstance(error, StopIteration):
+    """What a coroutine may raise: StopIteration would end it silently (PEP 479), SystemExit the whole event loop."""
+    if not isinstance(error, StopIteration | SystemExit):
         return error
-    raisable = RuntimeError("the call raised StopIteration")
+    raisable = RuntimeError(f"the call raised {error!r}")
     raisable.__cause__ = error
     return raisable

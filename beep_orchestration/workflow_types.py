@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from beep_orchestration.errors import UnknownWorkflowTypeError
 from beep_orchestration.extraction import parse_extraction_input
-from beep_orchestration.extraction.model import Chunk, Entity, Graph, Mention, Relation
+from beep_orchestration.extraction.model import Chunk, Entity, ExtractionInput, Graph, Mention, Relation
 from beep_orchestration.models import RetryPolicy
 from beep_orchestration.settings import load_settings
 
@@ -30,13 +30,18 @@ class ActivityType:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkflowType:
-    """A kind of workflow. `parse_input` raises `InvalidInputError`; the activity types are in their order."""
+    """A kind of workflow; the activity types are in their order.
+
+    `parse_input` is the door: it raises `InvalidInputError`. What it let in is read again with `input_model` alone, so
+    that a limit which was lowered since does not refuse what was accepted.
+    """
 
     name: str
     version: int
     job_name: str
     activity_types: tuple[ActivityType, ...]
     parse_input: Callable[[object], BaseModel]
+    input_model: type[BaseModel]
 
     def activity_type_of(self, op_name: str) -> ActivityType:
         """The stage that an op runs."""
@@ -59,6 +64,7 @@ EXTRACTION = WorkflowType(
     job_name="extraction",
     activity_types=(CHUNK, MENTIONS, ENTITIES, RELATIONS, ASSEMBLE),
     parse_input=_parse_extraction_input,
+    input_model=ExtractionInput,
 )
 
 WORKFLOW_TYPES = {EXTRACTION.name: EXTRACTION}

@@ -96,8 +96,10 @@ def with_attempt(
     """An attempt of that execution, stored in that status."""
     attempt = new_attempt(execution, **overrides)
     match status:
-        case ActivityStatus.PENDING | ActivityStatus.RUNNING:
-            tables.activities.save([attempt], status)
+        case ActivityStatus.PENDING:
+            tables.activities.save_pending([(attempt, 0.0)])
+        case ActivityStatus.RUNNING:
+            tables.activities.save([attempt])
         case ActivityStatus.COMPLETED:
             tables.activities.save([attempt])
             assert tables.activities.complete([(attempt.id, '{"mentions": []}')]) == 1

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 
 from beep_orchestration.cli.commands import app
-from beep_orchestration.cli.invocation import Invocation, print_error
+from beep_orchestration.cli.invocation import Invocation, ended_by_signals, print_error
 
 __all__ = ["main"]
 
@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show a name is no reason to fail
     invocation = Invocation()
     try:
-        app(arguments, prog_name="beep", obj=invocation)
+        with ended_by_signals():
+            app(arguments, prog_name="beep", obj=invocation)
     except Exception as error:
         if invocation.trace:
             raise

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beep_orchestration.cli.invocation import AsJson, ExecutionId, connected, console, print_error, print_json, print_text
+from beep_orchestration.cli.invocation import (
+    AsJson,
+    ExecutionId,
+    connected,
+    console,
+    print_error,
+    print_json,
+    print_text,
+)
 from beep_orchestration.errors import InvalidInputError, WorkflowStateError
 from beep_orchestration.models import ExecutionStatus, WorkflowStatus
 

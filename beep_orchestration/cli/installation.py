@@ -1,10 +1,7 @@
 """Commands for the installation: demo, up, migrate, doctor."""
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -22,7 +19,7 @@ def up(*, as_json: AsJson = False) -> None:
     from beep_orchestration.supervisor import running_services  # noqa: PLC0415
 
     settings = load_settings()
-    with ended_by_signals(), running_services(settings, report=print_warning) as services:
+    with suppress(KeyboardInterrupt), running_services(settings, report=print_warning) as services:
         if as_json:
             print_json({"url": services.url, "data_folder": str(settings.data_folder), "pids": services.pids})
         else:
@@ -30,28 +27,6 @@ def up(*, as_json: AsJson = False) -> None:
             print_text(f"data folder  {settings.data_folder}")
             print_text("Ctrl-C ends everything.", style="dim")
         services.wait()
-
-
-@contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """End the block at the first SIGINT, SIGTERM or SIGHUP, and let no further one cut the ending short."""
-    signals = [
-        signum
-        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(signum) != signal.SIG_IGN
-    ]
-
-    def end(_signum: int, _frame: FrameType | None) -> None:
-        for each in signals:
-            signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for each in signals:
-        signal.signal(each, end)
-    try:
-        yield
-    except KeyboardInterrupt:
-        return
 
 
 def demo(
@@ -66,11 +41,10 @@ def demo(
     from beep_orchestration.demo import run_demo  # noqa: PLC0415 - help needs none of this
     from beep_orchestration.settings import load_settings  # noqa: PLC0415
 
-    with ended_by_signals():
-        ended = run_demo(
-            load_settings(), console(), organization=ctx.obj.organization, output_folder=Path("out"), keep=keep
-        )
-        require_completed(ended)
+    ended = run_demo(
+        load_settings(), console(), organization=ctx.obj.organization, output_folder=Path("out"), keep=keep
+    )
+    require_completed(ended)
 
 
 def migrate(*, as_json: AsJson = False) -> None:

@@ -2,10 +2,12 @@
 
 import json
 import logging
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,6 +40,28 @@ def connected(ctx: typer.Context) -> Iterator["WorkflowService"]:
 
     with WorkflowService.connect(current_settings(), organization_id=ctx.obj.organization) as service:
         yield service
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Raise KeyboardInterrupt at the first SIGINT, SIGTERM or SIGHUP, and let no further one interrupt the ending.
+
+    So whatever the block has started, it also ends.
+    """
+    signals = [
+        signum
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(signum) != signal.SIG_IGN
+    ]
+
+    def end(_signum: int, _frame: FrameType | None) -> None:
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for each in signals:
+        signal.signal(each, end)
+    yield
 
 
 def current_settings() -> "Settings":

@@ -233,6 +233,11 @@ class PreloadedRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         return f"run worker {identity.pid} on {identity.host}: {state}\n{output}".rstrip()
 
 
+def _has_living_worker(run: DagsterRun) -> bool:
+    worker = find_worker(run)
+    return worker is not None and worker.is_alive()
+
+
 def _origin_of(run: DagsterRun) -> RepositoryPythonOrigin:
     if run.job_code_origin is None:
         raise launch_failed("the run does not say which code it belongs to; launch it from a code location")

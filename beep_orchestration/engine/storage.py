@@ -13,9 +13,10 @@ from dagster_postgres import (
     PostgresRunStorage,
     PostgresScheduleStorage,
 )
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, make_url
 
 from beep_orchestration import embedded
+from beep_orchestration.engine.connections import replace_lost_connections
 from beep_orchestration.engine.dagster_internals import (
     ASSET_CHECK_EVENTS,
     ASSET_EVENTS,
@@ -38,6 +39,11 @@ class PooledRunStorage(PostgresRunStorage):
         self._has_run_stats = False
         super().__init__(postgres_url)
         self._engine = engine
+
+    def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
+        """As in Dagster, which gives the webserver connections of its own; these are tested before use too."""
+        super().optimize_for_webserver(statement_timeout, pool_recycle, max_overflow)
+        replace_lost_connections(self._engine)
 
     def has_run_stats_index_cols(self) -> bool:
         """As in Dagster, which looks into the database's catalogue at each event of a run; here once."""
@@ -65,6 +71,11 @@ class PooledEventLogStorage(PostgresEventLogStorage):
         super().__init__(postgres_url)
         self._engine = engine
 
+    def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
+        """As in Dagster, which gives the webserver connections of its own; these are tested before use too."""
+        super().optimize_for_webserver(statement_timeout, pool_recycle, max_overflow)
+        replace_lost_connections(self._engine)
+
     def store_event(self, event: EventLogEntry) -> None:
         """As in Dagster, except that nobody is notified, for nobody listens: one statement instead of two."""
         if event.is_dagster_event and event.dagster_event_type in _OF_ASSETS:
@@ -86,6 +97,11 @@ class PooledScheduleStorage(PostgresScheduleStorage):
         super().__init__(postgres_url)
         self._engine = engine
 
+    def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
+        """As in Dagster, which gives the webserver connections of its own; these are tested before use too."""
+        super().optimize_for_webserver(statement_timeout, pool_recycle, max_overflow)
+        replace_lost_connections(self._engine)
+
 
 class WorkflowStorage(DagsterPostgresStorage):
     """Dagster's PostgreSQL storage at `BEEP_DATABASE_URL`, or in the embedded server.
@@ -106,9 +122,9 @@ class WorkflowStorage(DagsterPostgresStorage):
             isolation_level="AUTOCOMMIT",
             pool_size=2,
             max_overflow=8,
-            pool_pre_ping=True,
             pool_recycle=600,
         )
+        replace_lost_connections(engine)
         self._run_storage = PooledRunStorage(postgres_url, engine)
         self._event_log_storage = PooledEventLogStorage(postgres_url, engine)
         self._schedule_storage = PooledScheduleStorage(postgres_url, engine)
@@ -123,7 +139,14 @@ class WorkflowStorage(DagsterPostgresStorage):
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:  # noqa: ARG003
         """Called by Dagster in every process that loads the instance."""
-        return cls(with_driver(_database_url(), "psycopg2"), inst_data)
+        return cls(_in_utc(with_driver(_database_url(), "psycopg2")), inst_data)
+
+
+def _in_utc(postgres_url: str) -> str:
+    """Dagster's times have no zone and mean UTC, but those that the server fills in are in the session's zone."""
+    url = make_url(postgres_url)
+    options = " ".join((*url.normalized_query.get("options", ()), "-c TimeZone=UTC"))
+    return url.update_query_dict({"options": options}).render_as_string(hide_password=False)
 
 
 def _database_url() -> str:

@@ -9,11 +9,17 @@ from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 
 from beep_orchestration.ids import OrganizationId, WorkflowActivityId, WorkflowExecutionId
 from beep_orchestration.models import ActivityStatus, ErrorInfo, Json, activity_sources_of
-from beep_orchestration.persistence.executions import CLOCK
+from beep_orchestration.persistence.executions import CLOCK, seconds
 from beep_orchestration.persistence.rows import ActivityRow
 from beep_orchestration.tables import activity
 
-_COLUMNS = tuple(column for column in activity.c if column.name != "created_at")
+_COLUMNS = (
+    *(column for column in activity.c if column.name != "created_at"),
+    func.greatest(0, func.extract("epoch", activity.c.started_at - CLOCK)).label("wait_seconds"),
+)
+
+
+_OPEN = (ActivityStatus.PENDING, ActivityStatus.RUNNING)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,20 +44,45 @@ class Activities:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def save(self, attempts: Sequence[NewAttempt], status: ActivityStatus = ActivityStatus.RUNNING) -> None:
-        """Store new attempts as `running`, or as `pending` those that wait for their retry time."""
+    def save(self, attempts: Sequence[NewAttempt]) -> None:
+        """Store new attempts as `running`."""
         if attempts:
-            rows = [vars(attempt) | {"status": status} for attempt in attempts]
+            rows = [vars(attempt) | {"status": ActivityStatus.RUNNING} for attempt in attempts]
             self._connection.execute(insert(activity).values(started_at=CLOCK), rows)
 
-    def start_pending(self, attempt_ids: Sequence[WorkflowActivityId], epoch: int) -> int:
-        """`pending -> running` under this epoch; how many changed is the answer."""
+    def save_pending(self, attempts: Sequence[tuple[NewAttempt, float]]) -> None:
+        """Store attempts that wait for their retry time, so many seconds from now: their `started_at` is that time."""
+        for attempt, wait_seconds in attempts:
+            values = vars(attempt) | {"status": ActivityStatus.PENDING}
+            self._connection.execute(insert(activity).values(**values, started_at=CLOCK + seconds(wait_seconds)))
+
+    def start_pending(self, attempts: Sequence[NewAttempt]) -> int:
+        """`pending -> running`, with the input, code and epoch of who runs them now; how many changed is the answer."""
+        if not attempts:
+            return 0
         statement = (
             update(activity)
-            .where(activity.c.id.in_(attempt_ids), _may_become(ActivityStatus.RUNNING))
-            .values(status=ActivityStatus.RUNNING, epoch=epoch, started_at=CLOCK)
+            .where(activity.c.id == bindparam("attempt_id"), _may_become(ActivityStatus.RUNNING))
+            .values(
+                status=ActivityStatus.RUNNING,
+                input=bindparam("new_input"),
+                input_digest=bindparam("new_input_digest"),
+                code_version=bindparam("new_code_version"),
+                epoch=bindparam("new_epoch"),
+                started_at=CLOCK,
+            )
         )
-        return self._connection.execute(statement).rowcount if attempt_ids else 0
+        rows = [
+            {
+                "attempt_id": attempt.id,
+                "new_input": attempt.input,
+                "new_input_digest": attempt.input_digest,
+                "new_code_version": attempt.code_version,
+                "new_epoch": attempt.epoch,
+            }
+            for attempt in attempts
+        ]
+        return self._connection.execute(statement, rows).rowcount
 
     def complete(self, outputs: Sequence[tuple[WorkflowActivityId, str]]) -> int:
         """`running -> completed` with these outputs, given as JSON text; how many changed is the answer."""
@@ -98,6 +129,25 @@ class Activities:
             .values(status=ActivityStatus.FAILED, error=error.model_dump(mode="json"), completed_at=CLOCK)
         )
         return self._connection.execute(statement).rowcount
+
+    def fail_open(self, execution_id: WorkflowExecutionId, error: ErrorInfo) -> int:
+        """Close every attempt that is under way or waits for its retry, because the execution has ended."""
+        statement = (
+            update(activity)
+            .where(activity.c.workflow_execution_id == execution_id, activity.c.status.in_(_OPEN))
+            .values(status=ActivityStatus.FAILED, error=error.model_dump(mode="json"), completed_at=CLOCK)
+        )
+        return self._connection.execute(statement).rowcount
+
+    def list_open_names(self, execution_id: WorkflowExecutionId, *, limit: int) -> list[str]:
+        """Names of activities with an attempt under way or waiting."""
+        statement = (
+            select(activity.c.activity_name)
+            .where(activity.c.workflow_execution_id == execution_id, activity.c.status.in_(_OPEN))
+            .order_by(activity.c.activity_name)
+            .limit(limit)
+        )
+        return list(self._connection.execute(statement).scalars())
 
     def load_latest(self, execution_id: WorkflowExecutionId, activity_type: str) -> dict[str, ActivityRow]:
         """The newest attempt of each activity of a type, or its completed one, by activity name."""
@@ -158,4 +208,5 @@ def _activity_row(row: Row[Any]) -> ActivityRow:
     values["organization_id"] = OrganizationId(values["organization_id"])
     values["status"] = ActivityStatus(values["status"])
     values["error"] = None if values["error"] is None else ErrorInfo.model_validate(values["error"])
+    values["wait_seconds"] = float(values["wait_seconds"])
     return ActivityRow(**values)

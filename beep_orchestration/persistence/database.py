@@ -18,7 +18,8 @@ from beep_orchestration.persistence.runs import Runs
 from beep_orchestration.persistence.schema import EXPECTED_REVISION
 from beep_orchestration.persistence.signals import Signals
 
-_SILENT_SECONDS = 15
+_SILENT_SECONDS = 10
+_LOCK_SECONDS = 20
 _UNDEFINED_TABLE_OR_COLUMN = frozenset({"42P01", "42703"})
 
 
@@ -44,7 +45,14 @@ class Database:
             pool_pre_ping=True,
             pool_recycle=1_800,
             pool_timeout=30,
-            connect_args={"application_name": "beep_orchestration", "connect_timeout": 10},
+            connect_args={
+                "application_name": "beep_orchestration",
+                "connect_timeout": 10,
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 2,
+                "tcp_user_timeout": 1_000 * _SILENT_SECONDS,
+            },
         )
         event.listen(self.engine, "connect", _prepare_session)
         self._rehearsal: Connection | None = None
@@ -109,5 +117,8 @@ def _prepare_session(connection: psycopg.Connection, _: object) -> None:
     every successor from the claim.
     """
     connection.autocommit = True
-    connection.execute(f"SET TIME ZONE 'UTC'; SET idle_in_transaction_session_timeout = '{_SILENT_SECONDS}s'")
+    connection.execute(
+        f"SET TIME ZONE 'UTC'; SET idle_in_transaction_session_timeout = '{_SILENT_SECONDS}s'; "
+        f"SET lock_timeout = '{_LOCK_SECONDS}s'"
+    )
     connection.autocommit = False

@@ -10,6 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from beep_orchestration.errors import ConfigurationError, DatabaseUnavailableError
 from beep_orchestration.settings import with_driver
 
+_LIMITS_OF_A_STATEMENT = frozenset({"54000", "54001", "54011", "54023"})
 _SECRET_PARAMETERS = ("password", "sslpassword")
 
 
@@ -36,6 +37,8 @@ def unavailability(engine: Engine) -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        if getattr(getattr(error, "orig", None), "sqlstate", None) in _LIMITS_OF_A_STATEMENT:
+            raise  # asking again would not help
         raise DatabaseUnavailableError(safe_url(engine.url), _first_line(error)) from error
     except DBAPIError as error:
         if error.connection_invalidated:

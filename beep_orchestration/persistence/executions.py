@@ -169,11 +169,11 @@ class Executions:
         return self._connection.execute(_launched(due, next_try_seconds)).rowcount == 1
 
     def schedule_launch(self, execution_id: WorkflowExecutionId, delay_seconds: float) -> None:
-        """Make a running execution due for a launch after a delay."""
+        """Take the claim from whoever holds it, and make a running execution due for a launch after a delay."""
         statement = (
             update(execution)
             .where(execution.c.id == execution_id, execution.c.status == ExecutionStatus.RUNNING)
-            .values(launch_at=CLOCK + seconds(delay_seconds))
+            .values(launch_at=CLOCK + seconds(delay_seconds), epoch=execution.c.epoch + 1)
         )
         self._connection.execute(statement)
 
@@ -182,7 +182,7 @@ class Executions:
         statement = (
             update(execution)
             .where(execution.c.id == execution_id, execution.c.status == ExecutionStatus.RUNNING)
-            .values(epoch=execution.c.epoch + 1, updated_at=CLOCK)
+            .values(epoch=execution.c.epoch + 1, launches=execution.c.launches + 1, updated_at=CLOCK)
             .returning(execution.c.epoch)
         )
         epoch: int | None = self._connection.execute(statement).scalar_one_or_none()
@@ -256,7 +256,7 @@ class Executions:
     def resume(self, execution_id: WorkflowExecutionId, *, launch_after_seconds: float) -> bool:
         """`failed -> running` or `cancelled -> running`, to be launched as by `save`.
 
-        False, and no change, otherwise.
+        False, and no change, otherwise. A run that carried the execution before cannot commit any more.
         """
         statement = (
             update(execution)
@@ -268,6 +268,7 @@ class Executions:
                 updated_at=CLOCK,
                 launch_at=CLOCK + seconds(launch_after_seconds),
                 launches=0,
+                epoch=execution.c.epoch + 1,
             )
         )
         return self._connection.execute(statement).rowcount == 1
@@ -305,11 +306,7 @@ def _has_open_run() -> Any:
 
 
 def _launched(condition: Any, next_try_seconds: float) -> Any:
-    return (
-        update(execution)
-        .where(condition)
-        .values(launch_at=CLOCK + seconds(next_try_seconds), launches=execution.c.launches + 1, updated_at=CLOCK)
-    )
+    return update(execution).where(condition).values(launch_at=CLOCK + seconds(next_try_seconds), updated_at=CLOCK)
 
 
 def _claimed(execution_id: WorkflowExecutionId, epoch: int) -> Any:

@@ -67,6 +67,7 @@ class ActivityRow:
     epoch: int
     input_digest: str
     code_version: str
+    wait_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,9 +25,11 @@ class EmbeddedPostgres:
         return embedded.find_socket_folder(_cluster(self._data_folder)) is not None
 
     def ensure(self) -> str:
-        """Start the server unless it runs; its URL, which is always the same. Raises what `embedded.start` raises."""
-        if not self.is_running:
-            self._own()
+        """Start the server unless it runs; its URL, which is always the same. Raises what `embedded.start` raises.
+
+        A server that runs already is ours too: who started it is gone, or leaves it to the owner of the data folder.
+        """
+        self._own()
         url, _ = embedded.start(self._data_folder)
         return url
 

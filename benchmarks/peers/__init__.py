@@ -2,6 +2,8 @@
 
 import os
 import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -43,3 +45,15 @@ def prefect(folder: Path, database_url: str) -> Iterator[Driver]:
         _wait_for(f"http://127.0.0.1:{port}/api/health")
         stack.enter_context(started([python, script, "serve"], environment, folder / "serve.log"))
         yield stack.enter_context(driver([python, script], environment, folder / "client.log"))
+
+
+def _wait_for(url: str) -> None:
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except OSError:
+            time.sleep(0.5)
+        else:
+            return
+    raise TimeoutError(url)

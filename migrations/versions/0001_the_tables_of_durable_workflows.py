@@ -30,7 +30,7 @@ def upgrade() -> None:
     sa.Column('epoch', sa.Integer(), server_default=sa.text('0'), nullable=False, comment='grows with each claim; a commit checks it'),
     sa.Column('signal_sequence', sa.Integer(), server_default=sa.text('0'), nullable=False, comment="last signal's sequence, so that the order of visibility is the order of sequence"),
     sa.Column('launch_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='when the dispatcher may launch a run, if no open run carries the execution'),
-    sa.Column('launches', sa.Integer(), server_default=sa.text('0'), nullable=False, comment='runs launched since an activity was last completed; bounds how often a dying worker is replaced'),
+    sa.Column('launches', sa.Integer(), server_default=sa.text('0'), nullable=False, comment='claims since an activity was last completed; bounds how often a dying worker is replaced'),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='audit: row written'),
     sa.CheckConstraint("(status = 'failed') = (error IS NOT NULL)", name=op.f('ck_knowledge_workflow_execution_error_iff_failed')),
     sa.CheckConstraint("(status = 'running') = (completed_at IS NULL)", name=op.f('ck_knowledge_workflow_execution_completed_at_iff_ended')),

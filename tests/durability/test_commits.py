@@ -311,11 +311,12 @@ def test_a_repeated_commit_is_refused_when_the_execution_is_no_longer_this_runs(
 
 
 def test_an_execution_goes_on_when_the_server_ends_every_session(database: Database, database_url: str) -> None:
-    execution, journal, ended = start(database), Journal(), []
+    execution, journal, ended, one_by_one = start(database), Journal(), [], threading.Lock()
 
     def ends_the_sessions(number: int) -> int:
         if number % 3 == 0:
-            ended.append(end_sessions(database_url))
+            with one_by_one:
+                ended.append(end_sessions(database_url))
         return number
 
     activities = [journal.activity(number, partial(ends_the_sessions, number)) for number in range(12)]

@@ -88,7 +88,6 @@ def output_of(database: Database, execution: WorkflowExecutionId) -> str:
 def fail_at(point: faults.FaultPoint, subject: str) -> None:
     def fail(reached: str) -> None:
         if reached == subject:
-            faults.clear()
             raise RuntimeError("broken on purpose")
 
     faults.inject(point, fail)
@@ -134,6 +133,7 @@ def test_a_run_that_fails_in_any_op_goes_on_where_it_was(
 ) -> None:
     fail_at(point, subject)
     first, execution = launched_in_the_ui(instance)
+    faults.clear()
     assert not first.success
     assert load(database, execution).status is ExecutionStatus.FAILED
     kept = {row.id for row in attempts(database, execution) if row.status == "completed"}
@@ -156,6 +156,7 @@ def test_a_re_execution_from_failure_is_whole(database: Database, graph: str, su
     with dg.DagsterInstance.local_temp() as instance:
         fail_at("before_checkpoint_commit", subject)
         first, execution = launched_in_the_ui(instance)
+        faults.clear()
         assert not first.success
         with _from_failure(instance, first.run_id) as second:
             assert second.success
@@ -167,6 +168,7 @@ def test_a_re_execution_from_failure_refuses_to_go_on_with_a_missing_part(databa
     with dg.DagsterInstance.local_temp() as instance:
         fail_at("before_checkpoint_commit", "entities-0")
         first, execution = launched_in_the_ui(instance)
+        faults.clear()
         with database.transaction() as tables:
             statement = (
                 "DELETE FROM knowledge_workflow_activity "

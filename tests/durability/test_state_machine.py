@@ -48,6 +48,7 @@ class Expected:
     completed: set[str] = field(default_factory=set)
     made: dict[str, int] = field(default_factory=dict)
     running: set[str] = field(default_factory=set)
+    claimed: set[str] = field(default_factory=set)
 
 
 class Interleavings(RuleBasedStateMachine):
@@ -68,16 +69,18 @@ class Interleavings(RuleBasedStateMachine):
             held = claim(self.database, self.execution, run, is_reexecution=is_reexecution)
         except (ExecutionCancelledError, WorkflowStateError):
             assert status in (ExecutionStatus.CANCELLED, ExecutionStatus.FAILED)
-            assert not is_reexecution
+            assert not is_reexecution or run in self.expected.claimed
             return
         if status is ExecutionStatus.COMPLETED:
             assert held.epoch is None
             return
-        assert status is ExecutionStatus.RUNNING or is_reexecution
-        self._begins(held)
+        is_resumed = status is not ExecutionStatus.RUNNING
+        assert not is_resumed or (is_reexecution and run not in self.expected.claimed)
+        self.expected.claimed.add(run)
+        self._begins(held, epochs=2 if is_resumed else 1)
 
-    def _begins(self, held: Claim) -> None:
-        assert held.epoch == self.expected.epoch + 1
+    def _begins(self, held: Claim, *, epochs: int) -> None:
+        assert held.epoch == self.expected.epoch + epochs
         self.expected.status, self.expected.epoch = ExecutionStatus.RUNNING, held.epoch
         self.expected.running.clear()
         self.before_epoch[held.epoch] = {row.id: row for row in attempts(self.database, self.execution)}
@@ -159,6 +162,7 @@ class Interleavings(RuleBasedStateMachine):
         assert resumed == (ExecutionStatus.RUNNING in EXECUTION_TRANSITIONS[self.expected.status])
         if resumed:
             self.expected.status = ExecutionStatus.RUNNING
+            self.expected.epoch += 1
 
     @rule()
     def is_signalled(self) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.factories import ORGANIZATION, accepted
 STAGE = "mentions"
 AT_ONCE = RetryPolicy(maximum_attempts=3, first_delay=0, maximum_delay=0)
 LONG_LEASE = 60.0
+LATER = datetime.max.replace(tzinfo=UTC)
 
 
 class Number(BaseModel):
@@ -101,7 +103,10 @@ def claim(
 ) -> Claim:
     """The claim of that run."""
     launch = Launch(
-        execution_id=execution_id, organization_id=ORGANIZATION, dagster_run_id=run, is_reexecution=is_reexecution
+        execution_id=execution_id,
+        organization_id=ORGANIZATION,
+        dagster_run_id=run,
+        reexecuted_at=LATER if is_reexecution else None,
     )
     return claim_execution(database, launch, lease_seconds=lease_seconds)
 

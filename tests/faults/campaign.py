@@ -1,7 +1,7 @@
 """The long form of the fault suite: a mixed load, a fault in each round, and an account of what became of the work.
 
-`make faults ROUNDS=200 SEED=1`. The seed decides documents and faults; processes decide the rest, so that a seed repeats
-a campaign and not its interleaving. Settings are the shipped ones.
+`make faults ROUNDS=200 SEED=1`. The seed decides documents and faults; processes decide the rest, so that a seed
+repeats a campaign and not its interleaving. Settings are the shipped ones.
 
 A fault counts only if it hit work: what was under way when it did is recorded, and a round whose fault hit nothing is
 played again. `repeated_completed` counts calls of an activity that began after its checkpoint was committed.
@@ -124,6 +124,7 @@ class Campaign:
     console: Console
     hits: list[tuple[str, Hit]] = field(default_factory=list)
     missed: Counter[str] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
     _last: dict[str, float] = field(default_factory=dict)
 
     def play(self, total: int) -> dict[str, Any]:
@@ -149,6 +150,9 @@ class Campaign:
         except (MissedError, TimeoutError, psutil.NoSuchProcess, BeepError) as error:
             self.missed[kind.name] += 1
             self.console.print(f"[dim]{kind.name} hit nothing: {str(error)[:120]}")
+        except AssertionError as error:
+            self.violations.append(f"{kind.name}: {error}")
+            self.console.print(f"[red]{self.violations[-1]}")
         else:
             self.hits.append((kind.name, hit))
             self.console.print(f"{len(self.hits)}/{total} {kind.name}: {hit.proof[:120]}")
@@ -169,9 +173,8 @@ class Campaign:
 
     def _report(self, accepted: list[str], watchdog: Watchdog) -> dict[str, Any]:
         made, journal = self.installation, self.installation.journal
-        statuses = dict(
-            made.postgres.ask("SELECT id, status FROM knowledge_workflow_execution WHERE id = ANY(%s)", accepted)
-        )
+        statement = "SELECT id, status FROM knowledge_workflow_execution WHERE id = ANY(%s)"
+        statuses = {row[0]: row[1] for row in made.postgres.ask(statement, accepted)}
         stuck = [name for name in accepted if statuses.get(name) == "running"]
         lost = [name for name in accepted if statuses.get(name) not in ("completed", "running")]
         repeated = list(invariants.repetitions(made, accepted))
@@ -179,6 +182,7 @@ class Campaign:
         begins = journal.begins(accepted)
         recoveries = [seconds for _, hit in self.hits if (seconds := hit.recovery(begins)) is not None]
         broken = [
+            *self.violations,
             *invariants.double_checkpoints(made, accepted),
             *invariants.writes_of_old_epochs(made, accepted),
             *invariants.broken_signals(made, accepted),

@@ -9,7 +9,7 @@ from tests.faults.installation import Installation, installed
 
 ACTIVITY_TIMEOUT = 5.0
 SHORT = {"lease_seconds": 4.0, "launch_grace_seconds": 2.0}
-"""Shorter than shipped, so that a test which waits for a lease waits for seconds; the campaign takes what is shipped."""
+"""Shorter than shipped: who waits for a lease waits for seconds. The campaign takes what is shipped."""
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Faults that a test arms and a process of the services runs into: files in a folder that all of them see.
 
-A fault that is armed once fires once, whichever process reaches its point first: firing moves its file, which the kernel
-grants to one process only. What is left behind is the proof that it fired, and what was under way then.
+A fault that is armed once fires once, whichever process reaches its point first: firing moves its file, which the
+kernel grants to one process only. What is left behind is the proof that it fired, and what was under way then.
 """
 
 import os

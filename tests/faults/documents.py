@@ -8,9 +8,9 @@ from beep_orchestration.models import Json
 
 OPTIONS = ExtractionOptions(chunk_size=200, chunk_overlap=20, batch_size=10, concurrency=2)
 
-_FIRST = "Ada Alan Grace Edsger Barbara Donald Tony Niklaus Frances Kathleen Jean Adele Radia Leslie Whitfield Shafi".split()
-_LAST = "Brook Field Hill Lake Marsh Moor Stone Wood Dale Ford Grove Heath Lane March North Oak Park Reed Shaw Vale".split()
-_VERBS = "met taught hired followed praised answered visited quoted joined left funded advised".split()
+_FIRST = ["Ada", "Alan", "Grace", "Edsger", "Barbara", "Donald", "Tony", "Niklaus", "Frances", "Jean", "Radia"]
+_LAST = ["Brook", "Field", "Hill", "Lake", "Marsh", "Moor", "Stone", "Wood", "Dale", "Ford", "Grove", "Heath", "Lane"]
+_VERBS = ["met", "taught", "hired", "followed", "praised", "answered", "visited", "quoted", "joined", "left", "funded"]
 
 
 def document(chunks: int, seed: int = 0, *, concurrency: int = 2) -> Json:

@@ -7,6 +7,7 @@ import re
 import time
 import zlib
 from collections.abc import Sequence
+from itertools import pairwise
 
 from beep_orchestration.extraction import Extractors
 from beep_orchestration.extraction.model import Candidate, Chunk, Entity, Mention, Relation, Span
@@ -66,7 +67,7 @@ class QuickExtractor:
                 confidence=0.7,
                 evidence=(Span(start=chunk.start, end=chunk.end),),
             )
-            for one, other in zip(entities, entities[1:], strict=False)
+            for one, other in pairwise(entities)
         ]
 
 

@@ -115,12 +115,8 @@ class Installation:
             "SELECT value::jsonb ->> 'pid' FROM run_tags WHERE key = 'beep/worker' AND run_id = ANY(%s)",
             [str(run) for (run,) in runs],
         )
-        for (pid,) in tags:
-            with suppress(psutil.NoSuchProcess):
-                worker = psutil.Process(int(str(pid)))
-                if worker.status() != psutil.STATUS_ZOMBIE:
-                    return worker
-        return None
+        found = (self.find_process(int(str(pid))) for (pid,) in tags)
+        return next((worker for worker in found if worker is not None), None)
 
     def process(self, name: str) -> psutil.Process:
         """The code server, webserver or daemon that runs now."""
@@ -131,29 +127,29 @@ class Installation:
         """Kill the code server, webserver or daemon; the supervisor starts it again. Its pid."""
         killed = self.process(name)
         killed.kill()
-        return killed.pid
+        return int(killed.pid)
 
     def fork_servers(self) -> list[psutil.Process]:
-        """The fork servers of this installation that take launches."""
-        home = str(self.folder / "services")
-        found = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error, OSError):
-                command = process.cmdline()
-                if "beep_orchestration.engine.forkserver" in command and process.environ().get("BEEP_DATA_FOLDER") == home:
-                    found.append(process)
+        """The fork servers of this installation, without their children."""
+        found = [process for process in self.all_processes() if _is_fork_server(process)]
         pids = {process.pid for process in found}
-        return [process for process in found if process.ppid() not in pids]
+        return [process for process in found if _parent(process) not in pids]
+
+    def find_process(self, pid: int) -> psutil.Process | None:
+        """The living process of that number, if it is one of this installation's; numbers are soon used again."""
+        with suppress(psutil.Error, OSError):
+            process = psutil.Process(pid)
+            if process.environ().get("BEEP_DATA_FOLDER") == self._mark and process.status() != psutil.STATUS_ZOMBIE:
+                return process
+        return None
+
+    @property
+    def _mark(self) -> str:
+        return str(self.folder / "services")
 
     def all_processes(self) -> list[psutil.Process]:
         """Every living process of this installation's services, workers included."""
-        home = str(self.folder / "services")
-        found = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error, OSError):
-                if process.environ().get("BEEP_DATA_FOLDER") == home and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-        return found
+        return [process for pid in psutil.pids() if (process := self.find_process(pid)) is not None]
 
     def wait_ready(self, timeout: float = 60.0) -> None:
         """Wait until each of the services has said that it works."""
@@ -170,12 +166,15 @@ class Installation:
     def describe(self, execution_id: str) -> str:
         """What the tables and Dagster say of an execution, for the message of a failure."""
         parts = {
-            "execution": "SELECT status, epoch, launch_at, launches, error FROM knowledge_workflow_execution WHERE id = %s",
+            "execution": "SELECT status, epoch, launch_at, launches, error FROM knowledge_workflow_execution "
+            "WHERE id = %s",
             "runs": "SELECT r.dagster_run_id, r.epoch, r.lease_expires_at, r.outcome, d.status "
-            "FROM knowledge_workflow_run r LEFT JOIN runs d ON d.run_id = r.dagster_run_id WHERE workflow_execution_id = %s",
+            "FROM knowledge_workflow_run r LEFT JOIN runs d ON d.run_id = r.dagster_run_id "
+            "WHERE workflow_execution_id = %s",
             "activities": "SELECT activity_name, attempt_number, status, epoch, error ->> 'message' "
             "FROM knowledge_workflow_activity WHERE workflow_execution_id = %s AND status <> 'completed'",
-            "events": "SELECT e.timestamp, coalesce(e.event::jsonb #>> '{dagster_event,event_specific_data,error,message}', "
+            "events": "SELECT e.timestamp, coalesce("
+            "e.event::jsonb #>> '{dagster_event,event_specific_data,error,message}', "
             "e.event::jsonb #>> '{dagster_event,message}') FROM event_logs e "
             "JOIN knowledge_workflow_run r ON r.dagster_run_id = e.run_id WHERE workflow_execution_id = %s "
             "AND e.dagster_event_type IN ('ENGINE_EVENT', 'PIPELINE_FAILURE', 'PIPELINE_CANCELED', 'STEP_FAILURE') "
@@ -220,7 +219,9 @@ def installed(environment: Mapping[str, str] | None = None, **settings: object) 
         configured = Settings.model_validate(
             given | {"database_url": SecretStr(proxy.url), "data_folder": folder / "services"}
         )
-        services = stack.enter_context(running_services(configured, lambda _: None, definitions="tests.faults.location"))
+        services = stack.enter_context(
+            running_services(configured, lambda _: None, definitions="tests.faults.location")
+        )
         database = Database(postgres.url)
         stack.callback(database.close)
         dagster = DagsterClient(HOST, configured.port, code_location=configured.code_location, timeout_seconds=15)
@@ -232,6 +233,18 @@ def installed(environment: Mapping[str, str] | None = None, **settings: object) 
             yield made
         finally:
             _wake_all(made)
+
+
+def _is_fork_server(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return "beep_orchestration.engine.forkserver" in process.cmdline()
+    return False
+
+
+def _parent(process: psutil.Process) -> int:
+    with suppress(psutil.Error):
+        return int(process.ppid())
+    return 0
 
 
 def _wake_all(made: Installation) -> None:

@@ -4,8 +4,8 @@ Each function yields what it found wrong, in words, so that a test shows all of 
 
 I1 every accepted execution ends; I2 its graph is the oracle's; I3 an activity has one checkpoint; I4 there are no more
 calls than activities and faults explain; I5 nothing of an old epoch is written after a new one began; I6 signals are
-numbered without gap, and each completed activity has its one; I7 attempts follow one another legally and the execution's
-checkpoint counts them; I8 no process, run or session is left behind.
+numbered without gap, and each completed activity has its one; I7 attempts follow one another legally and the
+execution's checkpoint counts them; I8 no process, run or session is left behind.
 """
 
 from collections import Counter
@@ -25,8 +25,8 @@ from tests.waiting import wait_until
 class Repetition:
     """A call that began after the activity's checkpoint was committed.
 
-    A process that had committed its attempt, was stopped, and goes on when its successor is done, makes one under an old
-    epoch: nothing can keep it from that, and what it yields is refused. Any other is a broken promise.
+    A process that had committed its attempt, was stopped, and goes on when its successor is done, makes one under an
+    old epoch: nothing can keep it from that, and what it yields is refused. Any other is a broken promise.
     """
 
     execution_id: str
@@ -54,7 +54,7 @@ def assert_sound(installation: Installation, execution_ids: Sequence[str], *, fa
 def unended(installation: Installation, execution_ids: Sequence[str]) -> Iterator[str]:
     """I1."""
     statement = "SELECT id, status FROM knowledge_workflow_execution WHERE id = ANY(%s)"
-    rows = dict(installation.postgres.ask(statement, list(execution_ids)))
+    rows = {row[0]: row[1] for row in installation.postgres.ask(statement, list(execution_ids))}
     for execution_id in execution_ids:
         if rows.get(execution_id) not in ("completed", "failed", "cancelled"):
             yield f"{execution_id} is {rows.get(execution_id, 'lost')}"
@@ -97,7 +97,7 @@ def unexplained_calls(installation: Installation, execution_ids: Sequence[str], 
 
 
 def repetitions(installation: Installation, execution_ids: Sequence[str]) -> Iterator[Repetition]:
-    """Calls that began after the commit of the activity's checkpoint. Journal and database share the machine's clock."""
+    """Calls that began after the commit of the activity's checkpoint; journal and database share a clock."""
     statement = """
         SELECT workflow_execution_id, activity_name, epoch, extract(epoch FROM completed_at)::float8
         FROM knowledge_workflow_activity WHERE status = 'completed' AND workflow_execution_id = ANY(%s)
@@ -170,7 +170,9 @@ def _miscounted(installation: Installation, execution_ids: Sequence[str]) -> Ite
         JOIN knowledge_workflow_activity AS a ON a.workflow_execution_id = e.id AND a.activity_type = stage.key
         WHERE e.id = ANY(%s) GROUP BY 1, 2, 3, 4
     """
-    for execution_id, stage, done, attempts, completed, rows in installation.postgres.ask(statement, list(execution_ids)):
+    for execution_id, stage, done, attempts, completed, rows in installation.postgres.ask(
+        statement, list(execution_ids)
+    ):
         if (done, attempts) != (completed, rows):
             yield f"{execution_id} counts {done} of {completed} and {attempts} of {rows} attempts of {stage}"
 

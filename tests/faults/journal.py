@@ -48,7 +48,9 @@ class Journal:
         with self._lock:
             return dict(self._under_way)
 
-    def call(self, execution_id: str, activity: str, epoch: int, inside: Callable[[], None], call: Callable[[], Any]) -> Any:
+    def call(
+        self, execution_id: str, activity: str, epoch: int, inside: Callable[[], None], call: Callable[[], Any]
+    ) -> Any:
         """Make the call, with a line before and one after it; `inside` happens between the first line and the call."""
         with self._lock:
             self._under_way[activity] = time.time()

@@ -2,6 +2,7 @@
 
 import random
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -59,11 +60,19 @@ class Scene:
 
     def busy(self) -> Entry:
         """A call that is under way in a living process, waited for."""
-        return wait_until(self._find_busy, HIT_SECONDS, "a call is under way")
+        found = wait_until(self._find_busy, HIT_SECONDS, "a call is under way")
+        if found is None:
+            raise MissedError("nothing is under way")
+        return found
 
     def _find_busy(self) -> Entry | None:
-        found = [entry for entry in self.follower.under_way() if _is_running(entry.pid)]
+        found = [entry for entry in self.follower.under_way() if self.is_running(entry)]
         return self.source.choice(found) if found else None
+
+    def is_running(self, entry: Entry) -> bool:
+        """Whether the process that made the call runs; a process that has its number by now is another one."""
+        worker = self.installation.find_process(entry.pid)
+        return worker is not None and worker.create_time() <= entry.at and worker.status() != psutil.STATUS_STOPPED
 
     def check_hit(self, entry: Entry) -> None:
         """Raise `MissedError` if that call has ended by now."""
@@ -79,13 +88,6 @@ class Kind:
     inject: Callable[[Scene], Hit]
     weight: int = 1
     pause_seconds: float = 0.0
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_STOPPED)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def kill_at(point: Point, scene: Scene) -> Hit:
@@ -177,7 +179,7 @@ def swallow_answer(scene: Scene) -> Hit:
     """The server commits and the worker's connection ends before it hears of it."""
     entry = scene.busy()
     with scene.installation.proxy.trouble(Trouble(entry.pid, swallows=1)) as trouble:
-        wait_until(lambda: trouble.swallowed or not _is_running(entry.pid), HIT_SECONDS, "a commit was swallowed")
+        wait_until(lambda: trouble.swallowed or not scene.is_running(entry), HIT_SECONDS, "a commit was swallowed")
     if not trouble.swallowed:
         raise MissedError(f"worker {entry.pid} committed nothing more")
     return Hit(time.time(), f"a commit of {entry.execution_id}")
@@ -186,7 +188,7 @@ def swallow_answer(scene: Scene) -> Hit:
 def cut_worker_off(scene: Scene) -> Hit:
     """All connections of a worker end, and none is made for a while; or they stay open and nothing passes."""
     entry = scene.busy()
-    is_cut = scene.source.random() < 0.5  # noqa: PLR2004 - one or the other
+    is_cut = scene.source.random() < 0.5
     with scene.installation.proxy.trouble(Trouble(entry.pid, cut=is_cut, frozen=not is_cut)):
         scene.check_hit(entry)
         time.sleep(scene.source.uniform(0.5, 3))
@@ -233,6 +235,8 @@ def start_twice(scene: Scene) -> Hit:
     stored = installation.postgres.ask(
         "SELECT input, idempotency_key FROM knowledge_workflow_execution WHERE id = %s", entry.execution_id
     )
+    if not stored:
+        raise AssertionError(f"{entry.execution_id} is in the journal ({entry}) and not in the tables")
     raw, key = stored[0]
     with ThreadPoolExecutor(8) as callers:
         answers = list(callers.map(lambda _: installation.start(raw, idempotency_key=str(key)), range(8)))  # type: ignore[arg-type]
@@ -260,8 +264,6 @@ def change_code(scene: Scene) -> Hit:
 
 
 def _later(seconds: float, action: Callable[[], None]) -> None:
-    import threading
-
     timer = threading.Timer(seconds, action)
     timer.daemon = True
     timer.start()

@@ -1,4 +1,4 @@
-"""The code location of the fault tests: the real jobs and sensors, with a journal and with faults where a test arms them.
+"""The code location of the fault tests: the real jobs and sensors, with a journal and the faults that tests arm.
 
 Loaded by the code server and by the fork server, whose workers inherit what is installed here.
 """
@@ -18,6 +18,7 @@ from beep_orchestration.engine import forkserver_worker
 from beep_orchestration.extraction import Extractors, local_extractors
 from beep_orchestration.faults import FaultPoint
 from beep_orchestration.jobs import STEERING_JOBS, WORKFLOW_JOBS, WORKFLOW_RESOURCES
+from beep_orchestration.persistence import ExecutionRow, WorkflowPersistence
 from beep_orchestration.resources import ExecutionSession
 from tests.faults.control import FOLDER_VARIABLE, Control, Point
 from tests.faults.extractors import quick_extractors
@@ -38,13 +39,19 @@ _record_unknown_runs = sensors._record_unknown_runs
 
 
 def reached(point: Point, subject: str = "") -> None:
-    """Let the process meet what is armed for this point."""
+    """Let the process meet what is armed for this point, unless it only rehearses."""
+    if _execution_id is None and point in get_args(FaultPoint):
+        return
     _control.reached(point, subject, _execution_id, _journal.under_way)
 
 
-def journalled_run(session: ExecutionSession, activity_type: str, activities: Sequence[Activity[Any]], *, concurrency: int) -> list[Any]:
-    """As `ExecutionSession.run`, with a journal of the calls."""
+def journalled_run(
+    session: ExecutionSession, activity_type: str, activities: Sequence[Activity[Any]], *, concurrency: int
+) -> list[Any]:
+    """As `ExecutionSession.run`, with a journal of the calls; what a fork server rehearses is no execution."""
     global _execution_id  # noqa: PLW0603 - a worker carries one execution
+    if session.database._rehearsal is not None:
+        return _run(session, activity_type, activities, concurrency=concurrency)
     _execution_id = session.execution_id
     epoch = session.claim.epoch or 0
     limit = float(os.environ.get(TIMEOUT_VARIABLE, "3600"))
@@ -73,9 +80,9 @@ def _worker_forked(connection: Any) -> bool:
     return _is_released(connection)
 
 
-def _dispatcher_took(*arguments: Any) -> bool:
-    reached("dispatcher_took", arguments[-1].id)
-    return _record_unknown_runs(*arguments)
+def _dispatcher_took(instance: dg.DagsterInstance, tables: WorkflowPersistence, execution: ExecutionRow) -> bool:
+    reached("dispatcher_took", execution.id)
+    return _record_unknown_runs(instance, tables, execution)
 
 
 for _point in get_args(FaultPoint):

@@ -140,5 +140,7 @@ class Proxy:
                 await client.drain()
 
     async def _pass(self, port: int) -> None:
-        while any(trouble.frozen for trouble in self._concerning(port)):
+        while any(  # noqa: ASYNC110 - troubles begin and end in another thread
+            trouble.frozen for trouble in self._concerning(port)
+        ):
             await asyncio.sleep(0.05)

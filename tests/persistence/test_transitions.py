@@ -24,10 +24,12 @@ CHANGE_EXECUTION: dict[ExecutionStatus, Callable[[WorkflowPersistence, Execution
 }
 
 CHANGE_ATTEMPT: dict[ActivityStatus, Callable[[WorkflowPersistence, NewAttempt], int]] = {
-    ActivityStatus.RUNNING: lambda tables, attempt: tables.activities.start_pending([attempt.id], attempt.epoch),
+    ActivityStatus.RUNNING: lambda tables, attempt: tables.activities.start_pending([attempt]),
     ActivityStatus.COMPLETED: lambda tables, attempt: tables.activities.complete([(attempt.id, '{"new": true}')]),
     ActivityStatus.FAILED: lambda tables, attempt: (
-        tables.activities.fail([(attempt.id, ERROR)]) or tables.activities.retire([(attempt.id, ERROR)])
+        tables.activities.fail([(attempt.id, ERROR)])
+        or tables.activities.retire([(attempt.id, ERROR)])
+        or tables.activities.fail_open(attempt.workflow_execution_id, ERROR)
     ),
 }
 """Nothing makes an attempt `pending`: a retry is an attempt of its own, stored as such."""

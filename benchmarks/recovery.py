@@ -1,0 +1,96 @@
+"""(e) A worker killed by SIGKILL, a signal to a running execution, and the status of one among many."""
+
+import os
+import signal
+import statistics
+import time
+from collections.abc import Iterator
+
+import psycopg
+
+from benchmarks.documents import document
+from benchmarks.ours import Ours
+from benchmarks.results import Result, compare
+from beep_orchestration.engine.launcher_worker import WORKER_TAG, WorkerIdentity
+
+_WAIT_SECONDS = 1.0
+
+
+def recovery(ours: Ours, *, quick: bool) -> Iterator[Result]:
+    yield compare("e kill -9 to the next attempt", [_recover(ours) for _ in range(2 if quick else 5)], None, "s")
+    yield compare("e signal stored", _signals(ours, 20 if quick else 100), None, "s")
+
+
+def status_at_scale(ours: Ours, *, quick: bool) -> Iterator[Result]:
+    """Copies of one execution in the tables; then `get_status` of random ones."""
+    for stored in (1_000, 10_000) if quick else (1_000, 10_000, 100_000):
+        ids = _fill(ours, stored)
+        seconds = sorted(_timed(lambda: ours.service.get_status(ids[i * 7919 % len(ids)]), i) for i in range(500))
+        yield compare(f"e get_status p50, {stored} executions", [statistics.median(seconds)], None, "s")
+        yield compare(f"e get_status p99, {stored} executions", [seconds[int(len(seconds) * 0.99)]], None, "s")
+
+
+def _recover(ours: Ours) -> float:
+    """Seconds from the kill to the start of an attempt by the next worker."""
+    execution_id = ours.service.start("extraction", document(8, wait_seconds=_WAIT_SECONDS, concurrency=1))
+    _await_attempts(ours, execution_id, 2)
+    before = ours.service.get_status(execution_id).attempts
+    os.kill(_worker(ours, execution_id).pid, signal.SIGKILL)
+    killed = time.perf_counter()
+    _await_attempts(ours, execution_id, before + 1)
+    seconds = time.perf_counter() - killed
+    ours.wait(execution_id)
+    return seconds
+
+
+def _worker(ours: Ours, execution_id: str) -> WorkerIdentity:
+    run_id = ours.service.get_status(execution_id).dagster_run_ids[-1]
+    assert ours.settings.database_url is not None
+    with psycopg.connect(ours.settings.database_url.get_secret_value()) as connection:
+        tag = connection.execute("SELECT value FROM run_tags WHERE run_id = %s AND key = %s", (run_id, WORKER_TAG))
+        return WorkerIdentity.model_validate_json(tag.fetchone()[0])  # type: ignore[index]
+
+
+def _await_attempts(ours: Ours, execution_id: str, count: int) -> None:
+    while ours.service.get_status(execution_id).attempts < count:
+        time.sleep(0.01)
+
+
+def _signals(ours: Ours, count: int) -> list[float]:
+    execution_id = ours.service.start("extraction", document(8, wait_seconds=_WAIT_SECONDS))
+    return [_timed(lambda: ours.service.signal(execution_id, "note", {"n": 1}), None) for _ in range(count)]
+
+
+def _timed(call, _: object) -> float:  # type: ignore[no-untyped-def]
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def _fill(ours: Ours, stored: int) -> list[str]:
+    """Completed executions with ten activities each, until there are that many."""
+    assert ours.settings.database_url is not None
+    with psycopg.connect(ours.settings.database_url.get_secret_value(), autocommit=True) as connection:
+        (present,) = connection.execute("SELECT count(*) FROM knowledge_workflow_execution").fetchone() or (0,)
+        connection.execute(_COPY_EXECUTIONS, (max(stored - present, 0),))
+        connection.execute(_COPY_ACTIVITIES)
+        connection.execute("ANALYZE")
+        return [row[0] for row in connection.execute("SELECT id FROM knowledge_workflow_execution LIMIT 5000")]
+
+
+_COPY_EXECUTIONS = """
+INSERT INTO knowledge_workflow_execution
+SELECT (jsonb_populate_record(NULL::knowledge_workflow_execution, to_jsonb(e) || jsonb_build_object(
+    'id', 'knowledge_workflow_execution__' || gen_random_uuid(), 'idempotency_key', null))).*
+FROM (SELECT * FROM knowledge_workflow_execution WHERE status = 'completed' LIMIT 1) e, generate_series(1, %s)
+"""
+_COPY_ACTIVITIES = """
+INSERT INTO knowledge_workflow_activity
+SELECT (jsonb_populate_record(NULL::knowledge_workflow_activity, to_jsonb(a) || jsonb_build_object(
+    'id', 'knowledge_workflow_activity__' || gen_random_uuid(), 'workflow_execution_id', e.id))).*
+FROM knowledge_workflow_execution e,
+    (SELECT a.* FROM knowledge_workflow_activity a WHERE a.workflow_execution_id =
+        (SELECT workflow_execution_id FROM knowledge_workflow_activity WHERE activity_name = 'assemble'
+         AND status = 'completed' ORDER BY started_at LIMIT 1)) a
+WHERE NOT EXISTS (SELECT FROM knowledge_workflow_activity x WHERE x.workflow_execution_id = e.id)
+"""

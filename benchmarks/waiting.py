@@ -1,0 +1,29 @@
+"""(d) Activities that wait as for a model behind an API: 500 ms each, 20 chunks a document."""
+
+import math
+from collections.abc import Iterator
+
+from benchmarks.documents import document
+from benchmarks.ours import Ours
+from benchmarks.processes import memory_megabytes
+from benchmarks.results import Result, compare
+
+_WAIT_SECONDS, _CHUNKS, _CONCURRENCY = 0.5, 20, 4
+_RUNS_AT_ONCE = 4
+"""`max_concurrent_runs` in dagster.yaml."""
+
+
+def waiting(ours: Ours, *, quick: bool) -> Iterator[Result]:
+    count = 12 if quick else 50
+    given = document(_CHUNKS, wait_seconds=_WAIT_SECONDS, concurrency=_CONCURRENCY)
+    ours.run_one(document(4))  # the first run starts the fork server
+    before = memory_megabytes(ours.mark)
+    ids = [ours.service.start("extraction", given) for _ in range(count)]
+    began = ours.service.get_status(ids[0]).started_at.timestamp()
+    while not ours.service.get_status(ids[_RUNS_AT_ONCE - 1]).activities:
+        pass
+    memory = (memory_megabytes(ours.mark) - before) / _RUNS_AT_ONCE
+    stages = 2 * math.ceil(_CHUNKS / _CONCURRENCY) + 1
+    ideal = math.ceil(count / _RUNS_AT_ONCE) * stages * _WAIT_SECONDS
+    yield compare(f"d {count} documents, ideal", [ours.wait_for(ids) - began], ideal, "s")
+    yield compare("d memory per document in flight", [memory], None, "MB")
