@@ -1,5 +1,6 @@
 """What the service asks of Dagster, over the webserver's GraphQL: launch a run, terminate a run."""
 
+import math
 import threading
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,7 @@ class DagsterClient:
 
         client: DagsterGraphQLClient | None = getattr(self._local, "client", None)
         if client is None:
-            client = DagsterGraphQLClient(self._host, port_number=self._port, timeout=int(self._timeout_seconds))
+            client = DagsterGraphQLClient(self._host, port_number=self._port, timeout=math.ceil(self._timeout_seconds))
             self._local.client = client
         return client
 

@@ -2,12 +2,13 @@
 
 import argparse
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.growth import growth
 from benchmarks.latency import latency
+from benchmarks.ours import Ours, ours
 from benchmarks.overhead import overhead
-from benchmarks.ours import ours
 from benchmarks.recovery import recovery, status_at_scale
 from benchmarks.results import Result, show, write
 from benchmarks.server import server
@@ -27,32 +28,34 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", default="abcdefg")
     arguments = parser.parse_args()
-    results = list(_all(arguments.only, quick=arguments.quick))
+    results: list[Result] = []
+    for result in _all(arguments.only, quick=arguments.quick):
+        print(f"{result.name}: {result.ours:.4g} {result.unit}, ratio {result.ratio}", flush=True)
+        results.append(result)
+        write(results, RESULTS)  # each, for a later comparison may fail
     show(results)
-    write(results, RESULTS)
 
 
 def _all(letters: str, *, quick: bool) -> Iterator[Result]:
-    if set(letters) & set(_AGAINST_PEERS):
+    if against_peers := [measure for letter, measure in _AGAINST_PEERS.items() if letter in letters]:
         with systems() as all_systems:
-            for letter in set(letters) & set(_AGAINST_PEERS):
-                yield from _told(_AGAINST_PEERS[letter](all_systems, quick=quick))
-    if set(letters) & set(_OURS_ALONE):
-        with server() as postgres, ours(postgres.folder / "ours", postgres.new_database("ours")) as own:
-            for letter in set(letters) & set(_OURS_ALONE):
-                yield from _told(_OURS_ALONE[letter](own, quick=quick))
+            for measure in against_peers:
+                yield from measure(all_systems, quick=quick)
+    if alone := [measure for letter, measure in _OURS_ALONE.items() if letter in letters]:
+        with _ours_alone("benchmarks.location") as own:
+            for measure in alone:
+                yield from measure(own, quick=quick)
             if "e" in letters:
-                yield from _told(status_at_scale(own, quick=quick))
+                yield from status_at_scale(own, quick=quick)
     if "c" in letters:
-        definitions = "beep_orchestration.definitions"
-        with server() as postgres, ours(postgres.folder / "ours", postgres.new_database("ours"), definitions) as own:
-            yield from _told(overhead(own, quick=quick))
+        with _ours_alone("beep_orchestration.definitions") as own:
+            yield from overhead(own, quick=quick)
 
 
-def _told(results: Iterator[Result]) -> Iterator[Result]:
-    for result in results:
-        print(f"{result.name}: {result.ours:.4g} {result.unit}, ratio {result.ratio}", flush=True)
-        yield result
+@contextmanager
+def _ours_alone(definitions: str) -> Iterator[Ours]:
+    with server() as postgres, ours(postgres.folder / "ours", postgres.new_database("ours"), definitions) as own:
+        yield own
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ CHUNK_SIZE = 200
 _SENTENCE = "Ada Lovelace met Charles Babbage in London, and Alan Turing studied in Cambridge. "
 
 
-def document(chunks: int, *, wait_seconds: float = 0, concurrency: int = 4, chunk_size: int = CHUNK_SIZE) -> dict[str, Any]:
+def document(
+    chunks: int, *, wait_seconds: float = 0, concurrency: int = 4, chunk_size: int = CHUNK_SIZE
+) -> dict[str, Any]:
     """An input that is cut into exactly that many chunks of the smallest size."""
     first = f"wait {wait_seconds}\n" if wait_seconds else ""
     options = {"chunk_size": chunk_size, "chunk_overlap": 0, "concurrency": concurrency}

@@ -2,9 +2,9 @@
 
 import dagster as dg
 
-from benchmarks.extractors import idle_extractors
 from beep_orchestration.jobs import STEERING_JOBS, WORKFLOW_JOBS, WORKFLOW_RESOURCES
 from beep_orchestration.sensors import SENSORS
+from benchmarks.extractors import idle_extractors
 
 defs = dg.Definitions(
     jobs=[*WORKFLOW_JOBS, *STEERING_JOBS],

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import psycopg
 
+from beep_orchestration.engine.launcher_worker import WORKER_TAG, WorkerIdentity
 from benchmarks.documents import document
 from benchmarks.ours import Ours
 from benchmarks.results import Result, compare
-from beep_orchestration.engine.launcher_worker import WORKER_TAG, WorkerIdentity
 
 _WAIT_SECONDS = 1.0
 

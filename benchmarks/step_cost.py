@@ -6,13 +6,13 @@ from uuid import uuid4
 
 from pydantic import BaseModel
 
-from benchmarks.results import Result, compare
-from benchmarks.systems import Systems
 from beep_orchestration.activities import Activity, ActivityRunner
 from beep_orchestration.claims import Launch, claim_execution
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId
 from beep_orchestration.persistence import Database
 from beep_orchestration.persistence.rows import NewExecution
+from benchmarks.results import Result, compare
+from benchmarks.systems import Systems
 
 
 class Nothing(BaseModel):
@@ -21,14 +21,22 @@ class Nothing(BaseModel):
 
 def step_cost(systems: Systems, *, quick: bool) -> Iterator[Result]:
     steps, rounds = (100, 5) if quick else (300, 9)
-    taken: dict[str, list[float]] = {"ours": [], "ours, 20 at once": [], "one commit": [], "two commits": [], "DBOS": []}
+    taken: dict[str, list[float]] = {
+        "ours": [],
+        "ours, 20 at once": [],
+        "one commit": [],
+        "two commits": [],
+        "DBOS": [],
+    }
     with Runner(systems) as run:
         for _ in range(rounds):
             taken["ours"].append(run(steps, 1) / steps)
             taken["ours, 20 at once"].append(run(steps, 20) / steps)
             taken["one commit"].append(systems.floor.commits(steps) / steps)
             taken["two commits"].append(systems.floor.commits(2 * steps) / steps)
-            dbos = systems.dbos.ask(do="steps", count=steps)["seconds"] - systems.dbos.ask(do="steps", count=0)["seconds"]
+            dbos = (
+                systems.dbos.ask(do="steps", count=steps)["seconds"] - systems.dbos.ask(do="steps", count=0)["seconds"]
+            )
             taken["DBOS"].append(dbos / steps)
             if systems.prefect is not None:
                 seconds = systems.prefect.ask(do="steps", count=20)["seconds"]
@@ -84,7 +92,7 @@ class Runner:
             execution_id=execution_id,
             organization_id=self._organization,
             dagster_run_id=str(uuid4()),
-            is_reexecution=False,
+            reexecuted_at=None,
         )
 
 

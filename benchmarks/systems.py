@@ -34,7 +34,5 @@ def systems() -> Iterator[Systems]:
         floor = enter(closing(Floor(postgres.new_database("floor"))))
         dbos_peer = enter(dbos(postgres.folder / "dbos", postgres.new_database("dbos")))
         has_prefect = PREFECT in os.environ
-        prefect_peer = (
-            enter(prefect(postgres.folder / "prefect", postgres.new_database("prefect"))) if has_prefect else None
-        )
+        prefect_peer = enter(prefect(postgres.folder / "prefect")) if has_prefect else None
         yield Systems(postgres, own, floor, stock, dbos_peer, prefect_peer)

@@ -269,7 +269,7 @@ def schema() -> GraphQLSchema:
 
 def _client(transport: Transport) -> DagsterClient:
     client = DagsterClient("127.0.0.1", 3000, code_location="beep_orchestration", timeout_seconds=1)
-    client.__dict__["_client"] = dagster_graphql.DagsterGraphQLClient("127.0.0.1", 3000, transport=transport)
+    client._local.client = dagster_graphql.DagsterGraphQLClient("127.0.0.1", 3000, transport=transport)
     return client
 
 
@@ -312,11 +312,18 @@ def test_a_termination_is_what_the_schema_takes(schema: GraphQLSchema) -> None:
 def test_every_refusal_of_a_termination_is_raised(schema: GraphQLSchema) -> None:
     answers = _answers(schema, "terminateRun")
     assert "TerminateRunSuccess" in answers
-    for refusal in set(answers) - {"TerminateRunSuccess"}:
+    for refusal in set(answers) - {"TerminateRunSuccess", "TerminateRunFailure"}:
         transport = SchemaTransport(schema, {"terminateRun": {"__typename": refusal, "message": "no", "runId": "r"}})
         with pytest.raises(DagsterUnavailableError):
             _client(transport).terminate("the-run")
         assert transport.sent
+
+
+def test_a_run_that_has_ended_need_not_be_terminated(schema: GraphQLSchema) -> None:
+    answer = {"__typename": "TerminateRunFailure", "message": "it has ended"}
+    transport = SchemaTransport(schema, {"terminateRun": answer})
+    _client(transport).terminate("the-run")
+    assert transport.sent == [{"runId": "the-run"}]
 
 
 def _own_documents() -> list[tuple[str, str]]:

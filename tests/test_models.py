@@ -46,6 +46,7 @@ def test_transition_tables_are_those_of_the_design() -> None:
     }
     assert activities == {
         ("pending", "running"),
+        ("pending", "failed"),
         ("running", "completed"),
         ("running", "failed"),
         ("completed", "failed"),

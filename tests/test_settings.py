@@ -51,7 +51,6 @@ def test_variables_and_the_env_file_are_read_and_variables_win(monkeypatch: pyte
         ("BEEP_ORGANIZATION", "knowledge_workflow_execution__00000000-0000-7000-8000-000000000001"),
         ("BEEP_ORGANIZATION", "acme"),
         ("BEEP_DATABASE_URL", "mysql://host/database"),
-        ("BEEP_DATABASE_URL", ""),
         ("BEEP_MAXIMUM_DOCUMENT_CHARACTERS", "0"),
         ("BEEP_LEASE_SECONDS", "0"),
         ("BEEP_LEASE_SECONDS", "soon"),
@@ -104,3 +103,12 @@ def test_the_driver_is_chosen_whatever_the_url_says(scheme: str) -> None:
 def test_a_socket_folder_of_any_name_survives_the_url(folder: str) -> None:
     url = make_url(socket_url(Path("/data") / folder, "some_database"))
     assert (url.query["host"], url.database, url.username) == (f"/data/{folder}", "some_database", "postgres")
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty host would otherwise mean every interface of the machine."""
+    for name in ("BEEP_HOST", "BEEP_DATABASE_URL", "BEEP_DATA_FOLDER", "BEEP_CODE_LOCATION"):
+        monkeypatch.setenv(name, "")
+    settings = load_settings()
+    assert settings.host == "127.0.0.1"
+    assert settings.database_url is None

@@ -1,4 +1,4 @@
-"""The peers: each runs the same eleven activities that do nothing, on the same PostgreSQL server."""
+"""The peers: each runs the same eleven activities that do nothing, on the same PostgreSQL server where they can."""
 
 import os
 import sys
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks.processes import Driver, driver, started
 from beep_orchestration.settings import with_driver
 from beep_orchestration.supervisor.home import free_port
+from benchmarks.processes import Driver, driver, started
 
 _SCRIPTS = Path(__file__).parent
 PREFECT = "BENCH_PREFECT_PYTHON"
@@ -25,15 +25,16 @@ def dbos(folder: Path, database_url: str) -> Iterator[Driver]:
 
 
 @contextmanager
-def prefect(folder: Path, database_url: str) -> Iterator[Driver]:
-    """Its server, a process that serves the deployment, and a client; in an environment of its own."""
+def prefect(folder: Path) -> Iterator[Driver]:
+    """Its server, a process that serves the deployment, and a client; in an environment of its own.
+
+    On SQLite, Prefect's default, because it needs an extension (pg_trgm) that the embedded PostgreSQL does not have.
+    """
     folder.mkdir()
     python, port = os.environ[PREFECT], free_port("127.0.0.1")
-    address = database_url.partition("://")[2]
     environment = {
         "PREFECT_HOME": str(folder),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-        "PREFECT_API_DATABASE_CONNECTION_URL": f"postgresql+asyncpg://{address}",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_LOGGING_LEVEL": "WARNING",
         "DO_NOT_TRACK": "1",

@@ -12,10 +12,10 @@ import yaml
 from dagster import DagsterInstance, DagsterRunStatus
 from dagster_graphql import DagsterGraphQLClient
 
-from benchmarks.processes import started
 from beep_orchestration.settings import with_driver
 from beep_orchestration.supervisor.home import free_port
 from beep_orchestration.supervisor.readiness import find_readiness
+from benchmarks.processes import started
 
 _POLL_SECONDS = 0.02
 

@@ -94,19 +94,46 @@ def _ready(up: subprocess.Popen[str]) -> dict[str, Any]:
     return ready
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda signum: signum.name)
-def test_one_signal_ends_everything(user: User, signum: signal.Signals) -> None:
+def test_one_ctrl_c_ends_everything(user: User) -> None:
     before = set(CHECKOUT.iterdir())
     with user.running("up", "--json") as up:
         ready = _ready(up)
         assert set(ready["pids"]) == {"code server", "webserver", "daemon"}
         assert find_readiness(ready["url"], "beep_orchestration") is not None
-        up.send_signal(signum)
-        up.send_signal(signum)  # an impatient user
+        up.send_signal(signal.SIGINT)
+        up.send_signal(signal.SIGINT)  # an impatient user
         _, errors = up.communicate(timeout=60)
         assert (up.returncode, errors) == (0, "")
     assert user.processes() == []
     assert set(CHECKOUT.iterdir()) <= before  # nothing is written into the checkout
+
+
+ENDING = """
+import sys, time
+from beep_orchestration.cli.installation import ended_by_signals
+with ended_by_signals():
+    try:
+        print("ready", flush=True)
+        time.sleep(600)
+    finally:
+        print("ending", flush=True)
+        sys.stdin.readline()
+print("ended", flush=True)
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda signum: signum.name)
+def test_each_signal_ends_and_none_cuts_the_ending_short(signum: signal.Signals) -> None:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", ENDING], cwd=CHECKOUT, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signum)
+        assert process.stdout.readline() == "ending\n"
+        for again in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            process.send_signal(again)
+        assert process.communicate("\n", timeout=30)[0] == "ended\n"
+        assert process.returncode == 0
 
 
 def test_a_killed_owner_leaves_no_process_and_loses_no_execution(user: User, tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def test_an_execution_is_launchable_when_it_is_due_and_no_open_run_carries_it(ta
     accepted(tables, workflow_type="other")
     taken = _take(tables)
     assert {row.id for row in taken} == {due.id, abandoned.id}
-    assert [row.launches for row in taken] == [1, 1]
+    assert {row.id: row.launches for row in taken} == {due.id: 0, abandoned.id: 1}
     assert min(row.launch_at for row in taken) > max(row.updated_at for row in taken)
     assert _take(tables) == []
     tables.executions.schedule_launch(later.id, 0)
@@ -190,8 +190,9 @@ def test_one_execution_is_taken_on_the_same_terms(tables: WorkflowPersistence) -
 def test_progress_gives_later_workers_a_new_chance(tables: WorkflowPersistence) -> None:
     execution = accepted(tables)
     for launches in (1, 2):
-        assert tables.executions.take(execution.id, next_try_seconds=0)
+        assert tables.executions.claim(execution.id) == launches
         assert tables.executions.load(execution.id).launches == launches
+    execution = tables.executions.load(execution.id)
     _advance(tables, execution)
     assert tables.executions.load(execution.id).launches == 2
     _advance(tables, execution, is_progress=True)
@@ -209,7 +210,7 @@ def test_a_resumed_execution_is_launched_anew(tables: WorkflowPersistence) -> No
     tables.runs.end(dagster_run_of(execution), RunOutcome.FAILED)
     assert _take(tables) == []
     tables.executions.resume(execution.id, launch_after_seconds=0)
-    assert [(row.id, row.launches) for row in _take(tables)] == [(execution.id, 1)]
+    assert [(row.id, row.launches) for row in _take(tables)] == [(execution.id, 0)]
 
 
 def test_two_dispatchers_never_take_the_same_execution(database: Database) -> None:
