@@ -24,7 +24,7 @@ _SILENT_SECONDS = 120.0
 
 _EXPECTED_INSTANCE: dict[str, Callable[[Any], bool]] = {
     "storage.custom.class": lambda value: value == "WorkflowStorage",
-    "run_coordinator.class": lambda value: value == "QueuedRunCoordinator",
+    "run_coordinator.class": lambda value: value in {"PromptRunCoordinator", "QueuedRunCoordinator"},
     "run_monitoring.enabled": lambda value: value is True,
     "run_monitoring.free_slots_after_run_end_seconds": lambda value: isinstance(value, int) and value > 0,
     "run_retries.enabled": lambda value: value in {None, False},

@@ -193,20 +193,27 @@ def _reconcile(instance: dg.DagsterInstance, database: Database, row: RunRow, ru
 
 def _find_loss(instance: dg.DagsterInstance, database: Database, row: RunRow, run: dg.DagsterRun) -> str | None:
     """Why an open run will not go on, None if it may."""
-    if run.status is dg.DagsterRunStatus.STARTED and _is_abandoned(database, row) and not _is_watched(instance, run):
+    if (
+        run.status is dg.DagsterRunStatus.STARTED
+        and _is_abandoned(database, row)
+        and not _will_be_resumed(instance, run)
+    ):
         return f"its worker has not renewed its claim since {row.lease_expires_at}"
     if run.status is dg.DagsterRunStatus.STARTING and is_launch_abandoned(instance, run.run_id):
         return "the process that launched it ended before it had a worker"
     return None
 
 
-def _is_watched(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether run monitoring deals with the run: its worker lives, or will be replaced."""
+def _will_be_resumed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether run monitoring will replace the run's dead worker.
+
+    A worker that lives and is silent is stopped, cut off or hung: run monitoring takes it for sound.
+    """
     launcher = instance.run_launcher
     if not (instance.run_monitoring_enabled and launcher.supports_check_run_worker_health):
         return False
     if launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING:
-        return True
+        return False
     return instance.count_resume_run_attempts(run.run_id) < instance.run_monitoring_max_resume_run_attempts
 
 

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from beep_orchestration.extraction.chunking import chunk_text
+from beep_orchestration.extraction.model import ExtractionOptions
+
 CHUNK_SIZE = 200
 _SENTENCE = "Ada Lovelace met Charles Babbage in London, and Alan Turing studied in Cambridge. "
 
@@ -16,9 +19,6 @@ def document(
 
 
 def _text(first: str, chunks: int, options: dict[str, Any]) -> str:
-    from beep_orchestration.extraction.chunking import chunk_text
-    from beep_orchestration.extraction.model import ExtractionOptions
-
     parsed = ExtractionOptions(**options)
     length = int(options["chunk_size"] * chunks * 0.98)
     text = first + (_SENTENCE * (length // len(_SENTENCE) * 2 + 2))

@@ -26,6 +26,11 @@ class Ours:
     settings: Settings
 
     @property
+    def database_url(self) -> str:
+        url = self.settings.database_url
+        return "" if url is None else url.get_secret_value()
+
+    @property
     def mark(self) -> str:
         return str(self.settings.data_folder.absolute())
 

@@ -8,6 +8,8 @@ from benchmarks.documents import document
 from benchmarks.ours import Ours
 from benchmarks.results import Result, compare
 
+_MANY_CHUNKS = 100
+
 
 def overhead(ours: Ours, *, quick: bool) -> Iterator[Result]:
     """`ours` runs the local extractors here. Both sides have two cores, and the model is used by one thread."""
@@ -15,7 +17,7 @@ def overhead(ours: Ours, *, quick: bool) -> Iterator[Result]:
     for chunks in (1, 10) if quick else (1, 10, 100, 1_000):
         given = document(chunks, chunk_size=2_000)
         parsed = parse_extraction_input(given, max_characters=10_000_000)
-        rounds = 3 if chunks <= 100 else 1
+        rounds = 3 if chunks <= _MANY_CHUNKS else 1
         durable, direct = [], []
         for _ in range(rounds):
             durable.append(ours.run_one(given))

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +62,8 @@ def started(command: Sequence[str], environment: Mapping[str, str], log: Path) -
 def end(process: "subprocess.Popen[Any]") -> None:
     """Ask the process to end, then kill what is left of its session."""
     process.terminate()
-    try:
+    with suppress(subprocess.TimeoutExpired):
         process.wait(15)
-    except subprocess.TimeoutExpired:
-        pass
     for other in psutil.process_iter():
         try:
             if os.getsid(other.pid) == process.pid:
@@ -83,11 +81,12 @@ class Driver:
 
     def ask(self, **question: Any) -> Any:
         """The peer's answer."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(question) + "\n")
-        self._process.stdin.flush()
-        while line := self._process.stdout.readline():
+        questions, answers = self._process.stdin, self._process.stdout
+        if questions is None or answers is None:
+            raise TypeError("the peer was started without pipes")
+        questions.write(json.dumps(question) + "\n")
+        questions.flush()
+        while line := answers.readline():
             if line.startswith("{"):
                 return json.loads(line)
         raise RuntimeError(f"the peer ended; see {self._process.args}")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import uuid4
 
 from pydantic import BaseModel
@@ -11,6 +12,7 @@ from beep_orchestration.claims import Launch, claim_execution
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId
 from beep_orchestration.persistence import Database
 from beep_orchestration.persistence.rows import NewExecution
+from beep_orchestration.persistence.schema import migrate
 from benchmarks.results import Result, compare
 from benchmarks.systems import Systems
 
@@ -28,7 +30,7 @@ def step_cost(systems: Systems, *, quick: bool) -> Iterator[Result]:
         "two commits": [],
         "DBOS": [],
     }
-    with Runner(systems) as run:
+    with _runner(systems) as run:
         for _ in range(rounds):
             taken["ours"].append(run(steps, 1) / steps)
             taken["ours, 20 at once"].append(run(steps, 20) / steps)
@@ -47,20 +49,21 @@ def step_cost(systems: Systems, *, quick: bool) -> Iterator[Result]:
     yield compare("f one activity of 20 at once, DBOS", taken["ours, 20 at once"], taken["DBOS"], "s")
 
 
+@contextmanager
+def _runner(systems: Systems) -> Iterator["Runner"]:
+    """On a database of its own, for the reconciler would end runs that Dagster does not know."""
+    database = Database(systems.server.new_database("steps"))
+    migrate(database.engine)
+    yield Runner(database, OrganizationId(systems.ours.settings.organization))
+    database.close()
+
+
 class Runner:
     """Runs activities of claimed executions in this process, as a run worker does."""
 
-    def __init__(self, systems: Systems) -> None:
-        settings = systems.ours.settings
-        assert settings.database_url is not None
-        self._database = Database(settings.database_url.get_secret_value())
-        self._organization = OrganizationId(settings.organization)
-
-    def __enter__(self) -> "Runner":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._database.close()
+    def __init__(self, database: Database, organization_id: OrganizationId) -> None:
+        self._database = database
+        self._organization = organization_id
 
     def __call__(self, count: int, concurrency: int) -> float:
         activities = [_activity(number) for number in range(count)]

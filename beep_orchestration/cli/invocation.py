@@ -48,20 +48,20 @@ def ended_by_signals() -> Iterator[None]:
 
     So whatever the block has started, it also ends.
     """
-    signals = [
-        signum
-        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(signum) != signal.SIG_IGN
-    ]
+    handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    signals = [signum for signum, handler in handlers.items() if handler != signal.SIG_IGN]
 
     def end(_signum: int, _frame: FrameType | None) -> None:
         for each in signals:
             signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    for each in signals:
-        signal.signal(each, end)
-    yield
+    before = {each: signal.signal(each, end) for each in signals}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def current_settings() -> "Settings":

@@ -1,6 +1,5 @@
 """Stock Dagster on the same server: `dagster dev`, its own home and database, no queue (its fastest set-up)."""
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -63,7 +62,7 @@ def stock_dagster(folder: Path, database_url: str) -> Iterator[StockDagster]:
     port = free_port("127.0.0.1")
     command = [sys.executable, "-m", "dagster", "dev", "-m", "benchmarks.peers.stock_location", "-p", str(port)]
     location = "benchmarks.peers.stock_location"
-    environment = {"DAGSTER_HOME": str(folder), "PYTHONPATH": os.getcwd()}
+    environment = {"DAGSTER_HOME": str(folder), "PYTHONPATH": str(Path.cwd())}
     with ExitStack() as stack:
         stack.enter_context(started(command, environment, folder / "log"))
         _wait_until_ready(f"http://127.0.0.1:{port}", location)

@@ -86,7 +86,7 @@ def test_a_data_folder_that_cannot_be_written_to_is_a_problem(
     ("entry", "other"),
     [
         ("class: WorkflowStorage", "class: Another"),
-        ("class: QueuedRunCoordinator", "class: DefaultRunCoordinator"),
+        ("class: PromptRunCoordinator", "class: DefaultRunCoordinator"),
         ("free_slots_after_run_end_seconds: ", "free_slots_after_run_end_seconds: 0 #"),
         ("storage:", "storage: ["),
     ],

@@ -19,7 +19,7 @@ from tests.exports.graphs import graph_of, large_graph
 pytestmark = pytest.mark.browser
 
 TEXT = (
-    "👩🏽‍💻 Ada Lovelace was born in London.\r\n\r\nتشارلز met Ada Lovelace in London. "  # noqa: RUF001 - Arabic
+    "👩🏽‍💻 Ada Lovelace was born in London.\r\n\r\nتشارلز met Ada Lovelace in London. "
     + "Filler 😀 text.\n" * 900
     + "تشارلز liked Zürich."
 )

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from beep_orchestration import embedded
 from beep_orchestration.dagster_client import DagsterClient
+from beep_orchestration.ids import WorkflowExecutionId, execution_id_for_key
 from beep_orchestration.models import ExecutionStatus, Json, WorkflowStatus
 from beep_orchestration.persistence import Database
 from beep_orchestration.service import WorkflowService
@@ -24,6 +25,7 @@ from beep_orchestration.settings import Settings
 from beep_orchestration.supervisor import running_services
 from beep_orchestration.supervisor.home import free_port
 from beep_orchestration.supervisor.services import Services
+from beep_orchestration.workflow_types import EXTRACTION
 from tests.faults.control import FOLDER_VARIABLE, Control
 from tests.faults.journal import Journal
 from tests.faults.proxy import Proxy
@@ -88,6 +90,10 @@ class Installation:
     def start(self, document: Json, **options: str) -> str:
         """Accept an execution and have it launched; its id."""
         return self.service.start("extraction", document, **options)
+
+    def id_of(self, idempotency_key: str) -> WorkflowExecutionId:
+        """The id that an execution started with that key will have: faults for it can be armed before it is there."""
+        return execution_id_for_key(self.services.settings.organization, EXTRACTION.name, idempotency_key)
 
     def wait(self, execution_id: str, timeout: float = LIMIT_SECONDS) -> WorkflowStatus:
         """Wait for the end of an execution; raises `TimeoutError` with what is known of it."""

@@ -46,14 +46,15 @@ def test_03_killed_between_commit_and_acknowledgement(installation: Installation
 
 @pytest.mark.parametrize(("chunks", "indexes"), [(5, range(5)), (50, (0, 24, 49))], ids=["5", "50"])
 def test_04_killed_at_each_index_of_the_fan_out(installation: Installation, chunks: int, indexes: range) -> None:
-    faults, execution_ids = [], []
-    for index in indexes:
-        execution_ids.append(installation.start(document(chunks, index)))
-        faults.append(
-            installation.control.arm(
-                "inside_activity", "kill", subject=f"mentions-{index}", execution_id=execution_ids[-1]
-            )
+    faults = [
+        installation.control.arm(
+            "inside_activity", "kill", subject=f"mentions-{index}", execution_id=installation.id_of(f"{chunks}-{index}")
         )
+        for index in indexes
+    ]
+    execution_ids = [
+        installation.start(document(chunks, index), idempotency_key=f"{chunks}-{index}") for index in indexes
+    ]
     installation.wait_completed(execution_ids)
     assert [installation.control.proofs(fault)[0].execution_id for fault in faults] == execution_ids
     assert_sound(installation, execution_ids, faults=2 * len(faults))  # of two activities side by side
@@ -111,11 +112,13 @@ def test_10b_stopped_inside_a_transaction(installation: Installation) -> None:
 
 def test_36_a_slot_is_free_after_a_cancel_and_after_a_crash(installation: Installation) -> None:
     """Four runs at a time, as shipped: all four hang, two are cancelled, two are killed, and a fifth begins."""
-    hanging = [installation.start(document(2, 360 + number)) for number in range(4)]
+    hanging = [installation.id_of(f"hanging-{number}") for number in range(4)]
     faults = [
         installation.control.arm("inside_activity", "hang", subject="mentions-0", execution_id=execution_id)
         for execution_id in hanging
     ]
+    for number in range(4):
+        installation.start(document(2, 360 + number), idempotency_key=f"hanging-{number}")
     proofs = [installation.control.wait_for(fault) for fault in faults]
     fifth = installation.start(document(1, 365))
     for execution_id in hanging[:2]:
@@ -127,10 +130,12 @@ def test_36_a_slot_is_free_after_a_cancel_and_after_a_crash(installation: Instal
 
 
 def test_37_an_activity_that_kills_its_worker_fails_its_execution_and_no_other(installation: Installation) -> None:
-    poisoned, healthy = installation.start(document(2, 37)), installation.start(document(2, 38))
+    poisoned = installation.id_of("poisoned")
     fault = installation.control.arm(
         "inside_activity", "segfault", subject="mentions-1", execution_id=poisoned, is_repeated=True
     )
+    installation.start(document(2, 37), idempotency_key="poisoned")
+    healthy = installation.start(document(2, 38))
     installation.wait_completed([healthy])
     status = installation.wait(poisoned, 120)
     assert status.status is ExecutionStatus.FAILED
@@ -150,7 +155,8 @@ def test_37b_an_activity_that_always_fails_fails_its_execution_and_is_not_omitte
     assert installation.control.disarm(fault)
     assert status.status is ExecutionStatus.FAILED
     assert status.error is not None
-    assert (status.error.activity_name, status.error.attempt, status.error.type) == ("mentions-1", 3, "ValueError")
+    assert (status.error.activity_name, status.error.attempt) == ("mentions-1", 3)
+    assert "ValueError" in status.error.message
     with pytest.raises(WorkflowStateError):
         installation.service.result(execution_id)
     installation.service.resume(execution_id)
@@ -169,11 +175,16 @@ def test_39_a_call_that_hangs_is_given_up_and_made_again(installation: Installat
 
 
 def test_45_asked_to_end_one_after_the_other(installation: Installation) -> None:
-    execution_ids = [installation.start(document(5, 450 + number)) for number in range(3)]
-    for execution_id in execution_ids:
-        fault = installation.control.arm(
+    execution_ids = [installation.id_of(f"rolling-{number}") for number in range(3)]
+    faults = [
+        installation.control.arm(
             "inside_activity", "pause", subject="relations-1", execution_id=execution_id, seconds=1
         )
+        for execution_id in execution_ids
+    ]
+    for number in range(3):
+        installation.start(document(5, 450 + number), idempotency_key=f"rolling-{number}")
+    for fault in faults:
         psutil.Process(installation.control.wait_for(fault).pid).terminate()
     installation.wait_completed(execution_ids)
     assert_sound(installation, execution_ids, faults=2 * len(execution_ids))

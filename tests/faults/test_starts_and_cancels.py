@@ -67,11 +67,13 @@ def test_31_cancelled_commits_nothing_and_resumes(installation: Installation, po
 
 
 def test_31b_cancelled_before_a_run_has_begun(installation: Installation) -> None:
-    hanging = [installation.start(document(2, 310 + number)) for number in range(4)]
+    hanging = [installation.id_of(f"filling-{number}") for number in range(4)]
     faults = [
         installation.control.arm("inside_activity", "hang", subject="mentions-0", execution_id=execution_id)
         for execution_id in hanging
     ]
+    for number in range(4):
+        installation.start(document(2, 310 + number), idempotency_key=f"filling-{number}")
     for fault in faults:
         installation.control.wait_for(fault)
     queued = installation.start(document(2, 315))

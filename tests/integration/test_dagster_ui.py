@@ -80,9 +80,7 @@ def _done(service: WorkflowService, execution_id: str, activity_type: str) -> in
 
 
 @pytest.mark.browser
-def test_a_run_from_the_launchpad_has_its_rows(
-    services: Services, service: WorkflowService, browser: Chrome
-) -> None:
+def test_a_run_from_the_launchpad_has_its_rows(services: Services, service: WorkflowService, browser: Chrome) -> None:
     browser.get(f"{services.url}/locations/beep_orchestration/jobs/extraction/playground")
     wait = WebDriverWait(browser, 60)
     wait.until(lambda page: page.find_elements(By.CSS_SELECTOR, ".CodeMirror"))
