@@ -48,8 +48,11 @@ def ended_by_signals() -> Iterator[None]:
 
     So whatever the block has started, it also ends.
     """
-    handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    signals = [signum for signum, handler in handlers.items() if handler != signal.SIG_IGN]
+    signals = [
+        signum
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(signum) != signal.SIG_IGN
+    ]
 
     def end(_signum: int, _frame: FrameType | None) -> None:
         for each in signals:
