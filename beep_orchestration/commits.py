@@ -64,6 +64,7 @@ class CheckpointWriter:
         self._current_activity = claim.execution.current_activity
         self._queue: queue.SimpleQueue[tuple[Change, Future[None]] | None] = queue.SimpleQueue()
         self._stopped: BeepError | None = None
+        self._is_committed_now = False
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], object]] = []
@@ -125,7 +126,7 @@ class CheckpointWriter:
         except BeepError:
             raise
         except Exception as error:
-            if len(batch) > 1:
+            if len(batch) > 1 and not self._is_committed_now:
                 for item in batch:
                     self._settle([item])
                 return
@@ -169,6 +170,7 @@ class CheckpointWriter:
     def _commit_group(self, group: ChangeGroup, *, is_repeated: bool) -> None:
         checkpoint, progress = group.advance(self._checkpoint)
         current = group.newest_activity(self._current_activity)
+        self._is_committed_now = False
         self._fault_points(group, "before")
         with self._database.transaction() as tables:
             if group.is_empty:
@@ -178,6 +180,7 @@ class CheckpointWriter:
                 self._write_rows(tables, group, progress, sequence)
             if time.monotonic() >= self._renew_at:
                 self._renew_lease(tables)
+        self._is_committed_now = True
         self._checkpoint, self._current_activity = checkpoint, current
         self._fault_points(group, "after")
 

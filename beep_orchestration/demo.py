@@ -46,13 +46,17 @@ def run_demo(
             console.print(_short_report(graph, text))
         console.print(Rule(style="dim"))
         _write_pages(graphs, output_folder, console)
-        console.print(f"Dagster UI  {url_of(reachable)}", soft_wrap=True)
+        console.print(f"Dagster UI  {url_of(reachable)}{_hint(services, keep=keep)}", soft_wrap=True)
         if services is not None and keep:
-            console.print("Ctrl-C ends everything.", style="dim")
             services.wait()
-    if services is not None:
-        console.print("The services are stopped; 'beep up' starts them again, with these executions.", style="dim")
     return ended
+
+
+def _hint(services: Services | None, *, keep: bool) -> str:
+    """How long the UI answers, if it is this call that runs it."""
+    if services is None:
+        return ""
+    return "  (until Ctrl-C)" if keep else "  (ends with this; 'beep up' starts it again, with these executions)"
 
 
 @contextmanager

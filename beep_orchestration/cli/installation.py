@@ -19,6 +19,8 @@ def up(*, as_json: AsJson = False) -> None:
     from beep_orchestration.supervisor import running_services  # noqa: PLC0415
 
     settings = load_settings()
+    if not as_json:
+        print_text("Starting ...", style="dim")
     with suppress(KeyboardInterrupt), running_services(settings, report=print_warning) as services:
         if as_json:
             print_json({"url": services.url, "data_folder": str(settings.data_folder), "pids": services.pids})

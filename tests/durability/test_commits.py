@@ -316,7 +316,7 @@ def test_an_execution_goes_on_when_the_server_ends_every_session(database: Datab
     def ends_the_sessions(number: int) -> int:
         if number % 3 == 0:
             with one_by_one:
-                ended.append(end_sessions(database_url))
+                ended.append(wait_until(lambda: end_sessions(database_url), description="a session to end"))
         return number
 
     activities = [journal.activity(number, partial(ends_the_sessions, number)) for number in range(12)]

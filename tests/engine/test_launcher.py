@@ -210,8 +210,12 @@ def test_server_serves_other_processes_and_outlives_them(dagster: Installation) 
 
 
 def test_unreleased_worker_ends_and_has_done_nothing(dagster: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise ConnectionError("the database is away")
+    store = dagster.instance.add_run_tags
+
+    def fail(run_id: str, tags: dict[str, str]) -> None:
+        if WORKER_TAG in tags:
+            raise ConnectionError("the database is away")
+        store(run_id, tags)
 
     kill_servers(dagster)
     with monkeypatch.context() as patch:
