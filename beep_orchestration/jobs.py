@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from beep_orchestration.engine.coordinator import STEERING_TAG
 from beep_orchestration.extraction import local_extractors
 from beep_orchestration.io_managers import checkpoint_io_manager
 from beep_orchestration.ops import (
@@ -36,13 +37,21 @@ def extraction_job() -> None:
     assemble_graph_op(chunks, entities, extract_relations_op(chunks, entities))
 
 
-@dg.job(description="Send a signal to a running execution.", executor_def=dg.in_process_executor)
+@dg.job(
+    description="Send a signal to a running execution.",
+    executor_def=dg.in_process_executor,
+    tags={STEERING_TAG: "true"},
+)
 def send_signal() -> None:
     """What `beep signal` does, from the UI."""
     send_signal_op()
 
 
-@dg.job(description="Cancel a running execution; what it completed is kept.", executor_def=dg.in_process_executor)
+@dg.job(
+    description="Cancel a running execution; what it completed is kept.",
+    executor_def=dg.in_process_executor,
+    tags={STEERING_TAG: "true"},
+)
 def cancel_workflow() -> None:
     """What `beep cancel` does, from the UI."""
     cancel_workflow_op()
@@ -51,6 +60,7 @@ def cancel_workflow() -> None:
 @dg.job(
     description="Let a failed or cancelled execution go on; what it completed is not repeated.",
     executor_def=dg.in_process_executor,
+    tags={STEERING_TAG: "true"},
 )
 def resume_workflow() -> None:
     """What `beep resume` does, from the UI."""

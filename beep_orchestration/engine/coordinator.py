@@ -18,9 +18,12 @@ from beep_orchestration.engine.launcher import PreloadedRunLauncher
 
 _LOCK_SECONDS = 60
 
+STEERING_TAG = "beep/steering"
+"""Marks runs that steer others: one that cancels must not wait for what it is to cancel."""
+
 
 class PromptRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
-    """Launches at once while fewer than `max_concurrent_runs` are in progress, else enqueues.
+    """Launches at once while fewer than `max_concurrent_runs` are in progress, else enqueues; steering runs always.
 
     The daemon's tick remains for what nobody was there to launch: after a worker was killed, while no fork server runs,
     and wherever limits by tag are set. Two launches of one run by two processes give one worker, see the launcher.
@@ -32,10 +35,8 @@ class PromptRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
         if not self._is_prompt(run):
             return super().submit_run(context)
         with self._admission():
-            is_admitted = (
-                run.status is DagsterRunStatus.NOT_STARTED and self._has_room() and self._oldest_queued() is None
-            )
-            if is_admitted:
+            is_its_turn = STEERING_TAG in run.tags or (self._has_room() and self._oldest_queued() is None)
+            if run.status is DagsterRunStatus.NOT_STARTED and is_its_turn:
                 return self._instance.launch_run(run.run_id, context.workspace)
         return super().submit_run(context)
 

@@ -52,7 +52,7 @@ class Child:
         self._started_at = time.monotonic()
 
     def find_end(self) -> str | None:
-        """How the process ended, with its last lines; None while it runs, or waits to be started again."""
+        """How the process ended, told once; None while it runs, or waits to be started again."""
         if self._process is None or (code := self._process.poll()) is None:
             return None
         self._process = None
@@ -60,7 +60,7 @@ class Child:
         self._ends = 1 if was_steady else self._ends + 1
         self._starts_at = time.monotonic() + self.delay
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        return f"the {self.name} {how}; the end of {self.log}:\n{self.tail()}"
+        return f"the {self.name} {how}; its log is {self.log}"
 
     @property
     def delay(self) -> float:

@@ -19,11 +19,6 @@ query BeepReadiness {
   instance { daemonHealth { allDaemonStatuses { daemonType required lastHeartbeatTime } } }
 }
 """
-RELOAD = """
-mutation BeepReload($name: String!) {
-  reloadRepositoryLocation(repositoryLocationName: $name) { __typename }
-}
-"""
 # No proxy: the webserver is on this machine or in its network.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -56,14 +51,6 @@ def find_readiness(url: str, code_location: str, *, timeout_seconds: float = 5.0
         )
     except (OSError, HTTPException, ValueError, KeyError, TypeError):
         return None  # nobody listens, or something else does
-
-
-def reload_location(url: str, code_location: str, *, timeout_seconds: float = 30.0) -> None:
-    """Have the webserver load the code location again; a refusal shows in the next answer."""
-    try:
-        _ask(url, {"query": RELOAD, "variables": {"name": code_location}}, timeout_seconds)
-    except (OSError, HTTPException, ValueError):
-        return
 
 
 def _ask(url: str, body: dict[str, Any], timeout_seconds: float) -> Any:

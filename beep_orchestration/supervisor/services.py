@@ -22,7 +22,7 @@ from beep_orchestration.supervisor.guard import Guard
 from beep_orchestration.supervisor.home import check_port, environment, executable, prepare_home, write_workspace
 from beep_orchestration.supervisor.ownership import Owner, Ownership
 from beep_orchestration.supervisor.postgres import EmbeddedPostgres
-from beep_orchestration.supervisor.readiness import find_readiness, reload_location
+from beep_orchestration.supervisor.readiness import find_readiness
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class Services:
         while (problem := self._find_problem(started_at)) is not None:
             for child in self._children:
                 if (end := child.find_end()) is not None:
-                    raise ConfigurationError(end)
+                    raise ConfigurationError(f"{end}, which ends with: {child.tail().rpartition(chr(10))[2]}")
             if time.monotonic() > deadline:
                 logs = ", ".join(str(child.log) for child in self._children)
                 raise DagsterUnavailableError(self.url, f"after {_START_SECONDS:g} s: {problem}; see {logs}")
@@ -98,7 +98,6 @@ class Services:
         if readiness is None:
             return "the webserver does not answer"
         if readiness.location_error is not None:
-            reload_location(self.url, location)
             return f"the code location is not loaded: {readiness.location_error}"
         silent = readiness.silent_since(started_at)
         return f"no heartbeat yet from: {', '.join(silent)}" if silent else None
@@ -130,7 +129,8 @@ class Services:
             self._report("the embedded PostgreSQL had ended and was started again")
 
     def _report_end(self, child: Child, end: str) -> None:
-        self._report(end if child.is_given_up else f"{end}\nthe {child.name} is started again in {child.delay:g} s")
+        follows = "it is given up" if child.is_given_up else f"it is started again in {child.delay:g} s"
+        self._report(f"{end}; {follows}. The log's last lines:\n{child.tail()}")
 
     def stop(self) -> None:
         """Ask all to end and wait for a while; who does not is left to the guard."""

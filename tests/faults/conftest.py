@@ -6,6 +6,7 @@ import pytest
 
 from tests.faults.documents import document
 from tests.faults.installation import Installation, installed
+from tests.faults.invariants import wait_until_quiet
 
 ACTIVITY_TIMEOUT = 5.0
 SHORT = {"lease_seconds": 4.0, "launch_grace_seconds": 2.0}
@@ -18,6 +19,9 @@ def shared_installation() -> Iterator[Installation]:
     with installed({"FAULTS_TIMEOUT": str(ACTIVITY_TIMEOUT)}, **SHORT) as made:
         made.wait_completed([made.start(document(1))])
         yield made
+        wait_until_quiet(
+            made, [str(row[0]) for row in made.postgres.ask("SELECT id FROM knowledge_workflow_execution")]
+        )
 
 
 @pytest.fixture

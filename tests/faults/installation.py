@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -206,7 +205,8 @@ def postgres_server(environment: Mapping[str, str] | None = None, folder: Path |
         yield server
     finally:
         embedded.stop(made)
-        shutil.rmtree(made, ignore_errors=folder is None)
+        if folder is None:
+            shutil.rmtree(made, ignore_errors=True)
 
 
 @contextmanager
@@ -258,10 +258,3 @@ def _wake_all(made: Installation) -> None:
     for process in made.all_processes():
         with suppress(psutil.Error):
             process.resume()
-
-
-def library(name: str) -> Path | None:
-    """A shared library of the system, if it is installed."""
-    answer = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=False)
-    found = (line.rpartition("=> ")[2] for line in answer.stdout.splitlines() if name in line)
-    return next((Path(path) for path in found), None)

@@ -36,7 +36,7 @@ class Repetition:
 
 def assert_sound(installation: Installation, execution_ids: Sequence[str], *, faults: int) -> None:
     """All invariants for these executions, which have ended; `faults` is how many calls may have been lost."""
-    wait_until_quiet(installation, execution_ids)
+    wait_until_idle(installation)
     problems = [
         *unended(installation, execution_ids),
         *disagreements(installation, execution_ids),
@@ -175,6 +175,11 @@ def _miscounted(installation: Installation, execution_ids: Sequence[str]) -> Ite
     ):
         if (done, attempts) != (completed, rows):
             yield f"{execution_id} counts {done} of {completed} and {attempts} of {rows} attempts of {stage}"
+
+
+def wait_until_idle(installation: Installation, timeout: float = 45.0) -> None:
+    """Wait until no worker is left; the tables may hear of a run's end later, with the next tick."""
+    wait_until(lambda: not leftovers(installation), timeout, "no worker or transaction is left")
 
 
 def wait_until_quiet(installation: Installation, execution_ids: Sequence[str], timeout: float = 45.0) -> None:

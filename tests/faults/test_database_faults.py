@@ -33,7 +33,7 @@ def test_11_restarted_in_the_middle_of_a_checkpoint_transaction(installation: In
 
 def test_12_restarted_again_and_again(installation: Installation) -> None:
     execution_ids = [installation.start(document(5, 120 + number)) for number in range(3)]
-    for number in range(3):
+    for number in range(2):
         reached = len(installation.journal.entries())
         wait_until(lambda: len(installation.journal.entries()) > reached + 3, description="work goes on")  # noqa: B023
         installation.postgres.stop_immediately()
@@ -127,7 +127,7 @@ def test_17_latency_costs_time_and_no_claim(installation: Installation) -> None:
     fault = installation.control.arm("inside_activity", "pause", subject="mentions-0", seconds=0.5)
     execution_id = installation.start(document(1, 17))
     proof = installation.control.wait_for(fault)
-    with installation.proxy.trouble(Trouble(proof.pid, delay=(0.05, 0.1))):
+    with installation.proxy.trouble(Trouble(proof.pid, delay=(0.02, 0.04))):
         installation.wait_completed([execution_id])
     epochs = installation.postgres.ask("SELECT epoch FROM knowledge_workflow_execution WHERE id = %s", execution_id)
     assert epochs == [(1,)]

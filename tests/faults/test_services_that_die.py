@@ -16,7 +16,7 @@ from beep_orchestration.settings import with_driver
 from tests.factories import new_execution
 from tests.faults.documents import document
 from tests.faults.installation import HOST, Installation
-from tests.faults.invariants import assert_sound, wait_until_quiet
+from tests.faults.invariants import assert_sound, wait_until_idle
 from tests.faults.proxy import Proxy, Trouble
 from tests.waiting import wait_until
 
@@ -36,7 +36,7 @@ def test_06_cancel_takes_effect_while_the_code_server_is_dead(installation: Inst
         lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, description="the worker has ended"
     )
     assert installation.service.get_status(execution_id).status is ExecutionStatus.CANCELLED
-    wait_until_quiet(installation, [execution_id])
+    wait_until_idle(installation)
     installation.wait_ready()
     installation.service.resume(execution_id)
     installation.wait_completed([execution_id])
@@ -72,7 +72,7 @@ def test_09_the_answer_to_a_launch_is_lost(installation: Installation) -> None:
         assert trouble.swallowed == 1
         assert service.start("extraction", document(2, 9), idempotency_key="lost-answer") == execution_id
     installation.wait_completed([execution_id])
-    wait_until_quiet(installation, [execution_id])
+    wait_until_idle(installation)
     assert len(_dagster_statuses(installation, execution_id)) == 1
     assert_sound(installation, [execution_id], faults=0)
 

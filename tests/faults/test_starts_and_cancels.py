@@ -13,7 +13,7 @@ from beep_orchestration.persistence.schema import VERSION_TABLE, migrate
 from beep_orchestration.workflow_types import WORKFLOW_TYPES
 from tests.faults.documents import document
 from tests.faults.installation import Installation
-from tests.faults.invariants import assert_sound, wait_until_quiet
+from tests.faults.invariants import assert_sound, wait_until_idle
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
@@ -58,7 +58,7 @@ def test_31_cancelled_commits_nothing_and_resumes(installation: Installation, po
     installation.control.wait_for(fault)
     assert installation.service.cancel(execution_id).cancelled_now
     before = _checkpoints(installation, execution_id)
-    wait_until_quiet(installation, [execution_id])
+    wait_until_idle(installation)
     assert _checkpoints(installation, execution_id) == before
     installation.service.resume(execution_id)
     installation.wait_completed([execution_id])
@@ -79,7 +79,7 @@ def test_31b_cancelled_before_a_run_has_begun(installation: Installation) -> Non
     queued = installation.start(document(2, 315))
     assert installation.service.cancel(queued).cancelled_now
     installation.wait_completed(hanging)
-    wait_until_quiet(installation, [queued])
+    wait_until_idle(installation)
     assert _checkpoints(installation, queued) == set()
     assert_sound(installation, [*hanging, queued], faults=4)
 
@@ -97,7 +97,7 @@ def test_32_cancel_against_completion(installation: Installation, point: str, wi
     installation.control.wait_for(fault)
     answer = installation.service.cancel(execution_id)
     assert (answer.status, answer.cancelled_now) == (winner, winner is ExecutionStatus.CANCELLED)
-    wait_until_quiet(installation, [execution_id])
+    wait_until_idle(installation)
     assert installation.service.get_status(execution_id).status is winner
     assert_sound(installation, [execution_id], faults=0)
 

@@ -45,6 +45,8 @@ mutation Reexecute($parent: String!, $strategy: ReexecutionStrategy!) {
 }
 """
 
+EVENTS = "query($id: ID!) { runOrError(runId: $id) { ... on Run { eventConnection { events { __typename } } } } }"
+
 
 @pytest.fixture
 def service(services: Services) -> Iterator[WorkflowService]:
@@ -167,3 +169,17 @@ def test_runs_carry_their_execution_as_a_tag(service: WorkflowService, dagster: 
     query = "query($id: ID!) { runOrError(runId: $id) { ... on Run { tags { key value } } } }"
     tags = dagster._execute(query, {"id": status.dagster_run_ids[-1]})["runOrError"]["tags"]
     assert {"key": EXECUTION_TAG, "value": execution_id} in tags
+
+
+def test_a_cancel_from_the_ui_does_not_wait_for_the_runs_that_fill_the_queue(
+    service: WorkflowService, dagster: DagsterGraphQLClient
+) -> None:
+    running = [service.start("extraction", {"document_id": f"long-{n}", "text": LONG_TEXT}) for n in range(6)]
+    wait_until(lambda: _done(service, running[0], "mentions") > 0, 60, "the first is under way")
+    config = {"ops": {"cancel_execution": {"config": {"execution_id": running[0]}}}}
+    run_id = dagster.submit_job_execution("cancel_workflow", run_config=config)
+    wait_until(lambda: run_status(dagster, run_id) == "SUCCESS", 60, "the cancel has been carried out")
+    answer = dagster._execute(EVENTS, {"id": run_id})["runOrError"]["eventConnection"]["events"]
+    assert "RunEnqueuedEvent" not in {event["__typename"] for event in answer}
+    for execution_id in running[1:]:
+        service.cancel(execution_id)
