@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from beep_orchestration.errors import ConfigurationError
+from beep_orchestration.settings import Settings
+from beep_orchestration.supervisor.home import CODE_SOCKET, environment, executable, prepare_home, write_workspace
 
 _LOG_BYTES = 20_000_000
 _TAIL_BYTES = 8_000
@@ -112,3 +114,20 @@ class Child:
             return
         except OSError as error:
             raise ConfigurationError(f"BEEP_DATA_FOLDER: cannot write {self.log} ({error.strerror})") from error
+
+
+def make_children(settings: Settings, folder: Path, mark: str, definitions: str) -> list[Child]:
+    """The code server, which the others look for when they start, the webserver and the daemon; none is started yet."""
+    variables = environment(settings, prepare_home(settings.data_folder), mark)
+    logs = settings.data_folder / "logs"
+    logs.mkdir(exist_ok=True)
+    workspace = write_workspace(folder, settings.code_location)
+    code_server = [f"--socket={folder / CODE_SOCKET}", f"--module-name={definitions}"]
+    code_server += [f"--location-name={settings.code_location}", "--use-python-environment-entry-point"]
+    webserver = [f"--workspace={workspace}", f"--host={settings.host}", f"--port={settings.port}"]
+    commands = {
+        "code server": [executable("dagster"), "api", "grpc", *code_server],
+        "webserver": [executable("dagster-webserver"), *webserver],
+        "daemon": [executable("dagster-daemon"), "run", f"--workspace={workspace}"],
+    }
+    return [Child(name, command, variables, logs) for name, command in commands.items()]

@@ -14,6 +14,7 @@ from beep_orchestration.errors import ConfigurationError
 from beep_orchestration.settings import Settings
 
 INSTANCE_FILE = Path(__file__).parents[2] / "dagster.yaml"
+CODE_SOCKET = "code.sock"
 OWNER_VARIABLE = "BEEP_OWNER_PID"
 MARK_VARIABLE = "BEEP_SERVICES_MARK"
 """In the environment of all that the services start, however far down: by it the guard knows what to end."""
@@ -30,17 +31,15 @@ def prepare_home(data_folder: Path) -> Path:
     return home
 
 
-def write_workspace(folder: Path, code_location: str) -> tuple[Path, Path]:
-    """A workspace file that points at one code server behind a Unix socket; both paths.
+def write_workspace(folder: Path, code_location: str) -> Path:
+    """A workspace file that points at one code server, behind the Unix socket in that folder.
 
     Not a port: whoever can talk to a code server can have it run code, and the folder is closed to other users.
     """
-    workspace, code_socket = folder / "workspace.yaml", folder / "code.sock"
-    workspace.write_text(
-        f"load_from:\n  - grpc_server:\n      socket: {code_socket}\n      location_name: {code_location}\n",
-        encoding="utf-8",
-    )
-    return workspace, code_socket
+    workspace = folder / "workspace.yaml"
+    server = f"socket: {folder / CODE_SOCKET}\n      location_name: {code_location}"
+    workspace.write_text(f"load_from:\n  - grpc_server:\n      {server}\n", encoding="utf-8")
+    return workspace
 
 
 def executable(name: str) -> str:

@@ -17,9 +17,9 @@ from beep_orchestration.errors import BeepError, ConfigurationError, DagsterUnav
 from beep_orchestration.persistence import Database
 from beep_orchestration.persistence.schema import migrate
 from beep_orchestration.settings import Settings
-from beep_orchestration.supervisor.child import Child
+from beep_orchestration.supervisor.child import Child, make_children
 from beep_orchestration.supervisor.guard import Guard
-from beep_orchestration.supervisor.home import check_port, environment, executable, prepare_home, write_workspace
+from beep_orchestration.supervisor.home import CODE_SOCKET, check_port
 from beep_orchestration.supervisor.ownership import Owner, Ownership
 from beep_orchestration.supervisor.postgres import EmbeddedPostgres
 from beep_orchestration.supervisor.readiness import find_readiness
@@ -46,12 +46,15 @@ class Services:
         self,
         settings: Settings,
         children: list[Child],
+        *,
+        code_socket: Path,
         postgres: EmbeddedPostgres | None,
         guard: Guard,
         report: Report,
     ) -> None:
         self.settings = settings
         self._children = children
+        self._code_socket = code_socket
         self._postgres = postgres
         self._guard = guard
         self._report = report
@@ -77,12 +80,22 @@ class Services:
             raise ConfigurationError(self._gave_up)
 
     def start(self) -> None:
-        """Start all and wait until a run could be launched. Raises `ConfigurationError`, `DagsterUnavailableError`."""
+        """Start all and wait until a run could be launched. Raises `ConfigurationError`, `DagsterUnavailableError`.
+
+        The code server comes first: webserver and daemon look for it once, and then not again for ten seconds.
+        """
         started_at = time.time()
-        for child in self._children:
+        code_server, *others = self._children
+        code_server.start()
+        self._wait_while(lambda: None if self._code_socket.exists() else "the code location is not loaded")
+        for child in others:
             child.start()
+        self._wait_while(lambda: self._find_problem(started_at))
+        self._watcher.start()
+
+    def _wait_while(self, find_problem: Callable[[], str | None]) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        while (problem := self._find_problem(started_at)) is not None:
+        while (problem := find_problem()) is not None:
             for child in self._children:
                 if (end := child.find_end()) is not None:
                     raise ConfigurationError(f"{end}, which ends with: {child.tail().rpartition(chr(10))[2]}")
@@ -90,7 +103,6 @@ class Services:
                 logs = ", ".join(str(child.log) for child in self._children)
                 raise DagsterUnavailableError(self.url, f"after {_START_SECONDS:g} s: {problem}; see {logs}")
             time.sleep(_POLL_SECONDS)
-        self._watcher.start()
 
     def _find_problem(self, started_at: float) -> str | None:
         location = self.settings.code_location
@@ -170,7 +182,10 @@ def running_services(
         guard = Guard(mark, folder, settings.data_folder, ownership.descriptor)
         stack.callback(guard.release)
         settings, postgres = _with_database(settings, guard)
-        services = Services(settings, _children(settings, folder, mark, definitions), postgres, guard, report)
+        children = make_children(settings, folder, mark, definitions)
+        services = Services(
+            settings, children, code_socket=folder / CODE_SOCKET, postgres=postgres, guard=guard, report=report
+        )
         stack.callback(services.stop)
         services.start()
         ownership.announce(Owner(owner.pid, owner.host, owner.port, is_ready=True))
@@ -194,36 +209,6 @@ def _migrate(url: str) -> None:
         migrate(database.engine)
     finally:
         database.close()
-
-
-def _children(settings: Settings, folder: Path, mark: str, definitions: str) -> list[Child]:
-    home = prepare_home(settings.data_folder)
-    variables = environment(settings, home, mark)
-    logs = settings.data_folder / "logs"
-    logs.mkdir(exist_ok=True)
-    workspace, code_socket = write_workspace(folder, settings.code_location)
-    location = [f"--location-name={settings.code_location}", "--use-python-environment-entry-point"]
-    commands = {
-        "code server": [
-            "dagster",
-            "api",
-            "grpc",
-            f"--socket={code_socket}",
-            f"--module-name={definitions}",
-            *location,
-        ],
-        "webserver": [
-            "dagster-webserver",
-            f"--workspace={workspace}",
-            f"--host={settings.host}",
-            f"--port={settings.port}",
-        ],
-        "daemon": ["dagster-daemon", "run", f"--workspace={workspace}"],
-    }
-    return [
-        Child(name, [executable(command), *arguments], variables, logs)
-        for name, (command, *arguments) in commands.items()
-    ]
 
 
 def url_of(settings: Settings) -> str:

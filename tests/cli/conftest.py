@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from beep_orchestration.cli import main
-from beep_orchestration.extraction.model import Graph
 from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.persistence import Database
 from beep_orchestration.settings import load_settings
@@ -92,8 +91,3 @@ def completed_id(configured: Database) -> WorkflowExecutionId:
         execution = claimed(tables, input=document)
         assert tables.executions.complete(execution.id, execution.epoch, graph.model_dump(mode="json"))
     return execution.id
-
-
-def graph_in(document: str) -> Graph:
-    """The graph that was printed as JSON."""
-    return Graph.model_validate(json.loads(document))

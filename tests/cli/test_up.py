@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
+from beep_orchestration import embedded
 from beep_orchestration.service import WorkflowService
 from beep_orchestration.settings import Settings
 from beep_orchestration.supervisor import Services, find_owner
@@ -153,6 +154,24 @@ def test_a_killed_owner_leaves_no_process_and_loses_no_execution(user: User, tmp
         up.send_signal(signal.SIGINT)
         up.wait(60)
     assert user.processes() == []
+
+
+def test_a_database_server_that_dies_is_started_again(user: User) -> None:
+    with user.running("up", "--json") as up:
+        _ready(up)
+        first = _postmaster(user)
+        psutil.Process(first).kill()
+        wait_until(lambda: embedded.find_socket_folder(user.folder / "postgres") and _postmaster(user) != first)
+        assert user.call("list", "--json").returncode == 0
+        up.send_signal(signal.SIGTERM)
+        assert up.wait(60) == 0
+        assert user.processes() == []
+        assert up.stderr is not None
+        assert up.stderr.read() == "warning: the embedded PostgreSQL had ended and was started again\n"
+
+
+def _postmaster(user: User) -> int:
+    return int((user.folder / "postgres" / "postmaster.pid").read_text().splitlines()[0])
 
 
 def _status(user: User, execution_id: str) -> dict[str, Any]:
