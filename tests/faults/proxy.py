@@ -30,16 +30,22 @@ class Trouble:
     swallows: int = 0
     swallowed: int = 0
     marker: bytes = _COMMIT
-    _ports: set[int] = field(default_factory=set)
+    _is_of_process: dict[int, bool] = field(default_factory=dict)
 
     def concerns(self, port: int) -> bool:
         """Whether the connection from that port is one of the process's."""
         if self.pid is None:
             return True
-        if port not in self._ports:
-            with suppress(psutil.Error):
-                self._ports |= {found.laddr.port for found in psutil.Process(self.pid).net_connections("tcp")}
-        return port in self._ports
+        if port not in self._is_of_process:  # asked once: looking takes a hundred times longer than a message
+            self._is_of_process[port] = port in _ports_of(self.pid)
+        return self._is_of_process[port]
+
+
+def _ports_of(pid: int) -> set[int]:
+    try:
+        return {found.laddr.port for found in psutil.Process(pid).net_connections("tcp")}
+    except psutil.Error:
+        return set()
 
 
 class Proxy:
