@@ -2,6 +2,8 @@
 
 import json
 import logging
+import math
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,6 +36,7 @@ from beep_orchestration.models import (
     WorkflowStatus,
 )
 from beep_orchestration.persistence import Database, ExecutionRow, RunRow, WorkflowPersistence
+from beep_orchestration.persistence.notifications import EXECUTION_ENDED, LONGEST_SILENCE_SECONDS
 from beep_orchestration.persistence.rows import NewExecution
 from beep_orchestration.persistence.schema import check_schema
 from beep_orchestration.persistence.signals import NewSignal
@@ -44,8 +47,7 @@ from beep_orchestration.workflow_types import WORKFLOW_TYPES, get_workflow_type
 logger = logging.getLogger(__name__)
 _tracer = trace.get_tracer("beep_orchestration")
 
-_FIRST_POLL_SECONDS = 0.02
-_LONGEST_POLL_SECONDS = 0.5
+_LONGEST_RESTART_SECONDS = 30.0
 _LONGEST_NAME = 200
 _LONGEST_KEY = 500
 
@@ -232,15 +234,31 @@ class WorkflowService:
         return ExecutionPage(executions=statuses, cursor=_cursor(rows[-1]) if is_full else None)
 
     def wait(self, execution_id: str, *, timeout_seconds: float | None = None) -> WorkflowStatus:
-        """Wait until an execution has ended; its status then. Raises `WorkflowNotFoundError`, `TimeoutError`."""
-        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        delay = _FIRST_POLL_SECONDS
-        while not (status := self.get_status(execution_id)).status.is_terminal:
-            if deadline is not None and time.monotonic() >= deadline:
-                raise TimeoutError(f"execution {execution_id} is still {status.status} after {timeout_seconds:g} s")
-            time.sleep(delay)
-            delay = min(delay * 1.5, _LONGEST_POLL_SECONDS)
+        """Wait until an execution has ended; its status then.
+
+        The database tells when that is; while it cannot be heard, the tables are looked at once a second. A database
+        that is away for less than half a minute, as when it is restarted, is waited for too. Raises
+        `WorkflowNotFoundError`, `TimeoutError`.
+        """
+        deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
+        news = threading.Event()
+        with self._database.notifications.subscription(EXECUTION_ENDED, WorkflowExecutionId(execution_id), news.set):
+            while not (status := self._patient_status(execution_id, deadline)).status.is_terminal:
+                if (seconds_left := deadline - time.monotonic()) <= 0:
+                    raise TimeoutError(f"execution {execution_id} is still {status.status} after {timeout_seconds:g} s")
+                news.wait(min(seconds_left, LONGEST_SILENCE_SECONDS))
+                news.clear()
         return status
+
+    def _patient_status(self, execution_id: str, deadline: float) -> WorkflowStatus:
+        give_up_at = min(deadline, time.monotonic() + _LONGEST_RESTART_SECONDS)
+        while True:
+            try:
+                return self.get_status(execution_id)
+            except DatabaseUnavailableError:
+                if time.monotonic() >= give_up_at:
+                    raise
+                time.sleep(LONGEST_SILENCE_SECONDS)
 
     def _new_execution(
         self, workflow_type: str, raw: Mapping[str, Any] | BaseModel, idempotency_key: str | None

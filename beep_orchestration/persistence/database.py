@@ -14,6 +14,7 @@ from beep_orchestration.errors import SchemaVersionError
 from beep_orchestration.persistence import driver_errors
 from beep_orchestration.persistence.activities import Activities
 from beep_orchestration.persistence.executions import Executions
+from beep_orchestration.persistence.notifications import Notifications
 from beep_orchestration.persistence.runs import Runs
 from beep_orchestration.persistence.schema import EXPECTED_REVISION
 from beep_orchestration.persistence.signals import Signals
@@ -55,6 +56,7 @@ class Database:
             },
         )
         event.listen(self.engine, "connect", _prepare_session)
+        self.notifications = Notifications(self.engine)
         self._rehearsal: Connection | None = None
         self._rehearsal_lock = threading.RLock()
 
@@ -99,6 +101,7 @@ class Database:
 
     def close(self) -> None:
         """Close the pool's idle connections; the next transaction opens another."""
+        self.notifications.close()
         self.engine.dispose()
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from beep_orchestration.errors import WorkflowNotFoundError
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId
 from beep_orchestration.models import Checkpoint, ErrorInfo, ExecutionStatus, Json, sources_of
+from beep_orchestration.persistence.notifications import EXECUTION_ENDED, notification
 from beep_orchestration.persistence.rows import ExecutionRow, NewExecution
 from beep_orchestration.tables import execution, run
 
@@ -283,7 +284,8 @@ class Executions:
         )
         if epoch is not None:
             statement = statement.where(execution.c.epoch == epoch)
-        return self._connection.execute(statement).rowcount == 1
+        told = self._connection.execute(statement.returning(notification(EXECUTION_ENDED, execution.c.id)))
+        return told.one_or_none() is not None
 
     def _load_column(
         self, column: Any, execution_id: WorkflowExecutionId, organization_id: OrganizationId | None

@@ -24,7 +24,7 @@ from beep_orchestration.models import ExecutionStatus
 from beep_orchestration.persistence import Database
 from beep_orchestration.service import WorkflowService
 from beep_orchestration.settings import Settings
-from tests.durability.workflow import STAGE, Journal, load, running, signals, snapshot
+from tests.durability.workflow import STAGE, Journal, end_sessions, load, running, signals, snapshot
 from tests.factories import OTHER_ORGANIZATION, accepted, claimed, ended
 from tests.waiting import wait_until
 
@@ -388,6 +388,32 @@ def test_waiting_ends_with_the_execution(database: Database, service: WorkflowSe
         runner.complete({})
     wait_until(lambda: answers)
     assert answers == [ExecutionStatus.COMPLETED]
+
+
+def test_waiting_is_told_and_need_not_look(
+    database: Database, service: WorkflowService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("beep_orchestration.service.LONGEST_SILENCE_SECONDS", 3_600.0)
+    test_waiting_ends_with_the_execution(database, service)
+
+
+def test_waiting_goes_on_by_looking_where_nobody_can_listen(
+    database: Database, service: WorkflowService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("beep_orchestration.persistence.notifications._CHANNELS", ("no such, channel",))
+    test_waiting_ends_with_the_execution(database, service)
+
+
+def test_waiting_outlives_a_restart_of_the_database(database_url: str, service: WorkflowService) -> None:
+    execution = service.start("extraction", DOCUMENT)
+    answers: list[object] = []
+    waiter = threading.Thread(target=lambda: answers.append(service.wait(execution).status))
+    waiter.start()
+    for _ in range(20):
+        end_sessions(database_url)
+    service.cancel(execution)
+    wait_until(lambda: answers)
+    assert answers == [ExecutionStatus.CANCELLED]
 
 
 def test_waiting_ends_after_its_time(service: WorkflowService) -> None:
