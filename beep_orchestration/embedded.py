@@ -5,6 +5,7 @@ root the server runs under a user of its own, because PostgreSQL refuses to run 
 """
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from beep_orchestration.settings import Settings, socket_url
 
 logger = logging.getLogger(__name__)
 
+_ADMINISTRATION_FOLDERS = ("/usr/sbin", "/sbin")
+
 
 def start(data_folder: Path) -> tuple[str, bool]:
     """Start the server unless it is running; its URL, and whether this call started it.
@@ -33,9 +36,10 @@ def start(data_folder: Path) -> tuple[str, bool]:
         if socket_folder is not None:
             return socket_url(socket_folder), False
         try:
-            server = _server(cluster)
-            server.ensure_pgdata_inited()
-            server.ensure_postgres_running()
+            with _programs_of_administrators():
+                server = _server(cluster)
+                server.ensure_pgdata_inited()
+                server.ensure_postgres_running()
         except (SubprocessError, OSError, AssertionError) as error:
             raise DatabaseUnavailableError(f"{cluster}", f"{error}; its log is {cluster / 'log'}") from error
     logger.info("started the embedded PostgreSQL in %s", cluster)
@@ -77,6 +81,17 @@ def database_url(settings: Settings) -> Iterator[str]:
     finally:
         if started:
             stop(settings.data_folder)
+
+
+@contextmanager
+def _programs_of_administrators() -> Iterator[None]:
+    """Let `useradd` be found, with which root's server gets its user: `su` and cron leave its folder out of PATH."""
+    before = os.environ.get("PATH", os.defpath)
+    os.environ["PATH"] = os.pathsep.join((before, *_ADMINISTRATION_FOLDERS))
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
 
 
 def _server(cluster: Path) -> Any:

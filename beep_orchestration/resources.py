@@ -37,6 +37,7 @@ from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, executio
 from beep_orchestration.models import Checkpoint
 from beep_orchestration.persistence import Database, process_database
 from beep_orchestration.persistence.rows import NewExecution
+from beep_orchestration.persistence.schema import check_schema
 from beep_orchestration.projections import error_info, storable_text
 from beep_orchestration.settings import Settings, load_settings
 from beep_orchestration.workflow_types import WorkflowType, get_workflow_type
@@ -131,7 +132,11 @@ class WorkflowResource(dg.ConfigurableResource[Any]):
             raise _failure(error) from None
 
     def session(self, config: Mapping[str, Any] | None = None) -> ExecutionSession:
-        """The session of this process, opened at the first call. Raises what `claim_execution` raises."""
+        """The session of this process, opened at the first call.
+
+        Raises what `claim_execution` raises, and `SchemaVersionError` before any change: code that does not fit the
+        schema refuses its runs, and their executions wait for code that does.
+        """
         if self._session is None:
             self._session = self._open(config)
         return self._session
@@ -145,6 +150,7 @@ class WorkflowResource(dg.ConfigurableResource[Any]):
         launch = _launch_of(context.instance, context.run, settings)
         database = process_database(self._stack.enter_context(embedded.database_url(settings)))
         self._stack.callback(database.close)
+        check_schema(database.engine)
         if EXECUTION_TAG not in context.run.tags and config is not None:
             _create_execution(database, launch, workflow_type, config, launch_after=settings.launch_grace_seconds)
             context.instance.add_run_tags(context.run.run_id, _tags(launch, workflow_type))

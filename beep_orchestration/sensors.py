@@ -26,6 +26,7 @@ from beep_orchestration.jobs import WORKFLOW_JOBS
 from beep_orchestration.models import RunOutcome
 from beep_orchestration.persistence import Database, ExecutionRow, RunRow, WorkflowPersistence
 from beep_orchestration.persistence.rows import NewExecution
+from beep_orchestration.persistence.schema import check_schema
 from beep_orchestration.projections import run_outcome
 from beep_orchestration.reconciliation import record_run_end
 from beep_orchestration.settings import Settings, load_settings
@@ -49,9 +50,11 @@ _disagreements = _meter.create_counter("beep.reconciled_runs", "1", "runs whose 
 
 @contextmanager
 def _database() -> Iterator[Database]:
+    """The tables for a tick; raises `SchemaVersionError`, which the UI shows, rather than work on another schema."""
     with embedded.database_url(load_settings()) as url:
         database = Database(url, pool_size=1)
         try:
+            check_schema(database.engine)
             yield database
         finally:
             database.close()

@@ -6,10 +6,11 @@ from contextlib import suppress
 
 import pytest
 
+from beep_orchestration.dagster_client import EXECUTION_TAG
 from beep_orchestration.errors import IdempotencyConflictError, SchemaVersionError, WorkflowStateError
 from beep_orchestration.models import ExecutionStatus
 from beep_orchestration.persistence import Database
-from beep_orchestration.persistence.schema import VERSION_TABLE, migrate
+from beep_orchestration.persistence.schema import EXPECTED_REVISION, VERSION_TABLE, migrate
 from beep_orchestration.workflow_types import WORKFLOW_TYPES
 from tests.faults.documents import document
 from tests.faults.installation import Installation
@@ -146,16 +147,31 @@ def test_35_of_many_dispatchers_one_takes_an_execution(installation: Installatio
 
 
 def test_42_a_migration_under_load_and_a_schema_of_the_future(installation: Installation) -> None:
+    """Work under way goes on; a run that begins on a schema of other code refuses, and its execution waits for it."""
     execution_ids = [installation.start(document(3, 420 + number)) for number in range(2)]
+    for execution_id in execution_ids:
+        wait_until(lambda: installation.journal.calls(execution_id, "chunk"), description="it is claimed")  # noqa: B023
     migrate(installation.database.engine)
     installation.postgres.ask(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
     try:
         with pytest.raises(SchemaVersionError):
             migrate(installation.database.engine)
+        later = installation.start(document(2, 425))
+        wait_until(lambda: _is_told(installation, later, "SchemaVersionError"), description="the run refuses")
         installation.wait_completed(execution_ids)
+        assert installation.service.get_status(later).activities == {}
     finally:
-        installation.postgres.ask(f"UPDATE {VERSION_TABLE} SET version_num = '0001'")
-    assert_sound(installation, execution_ids, faults=0)
+        installation.postgres.ask(f"UPDATE {VERSION_TABLE} SET version_num = %s", EXPECTED_REVISION)
+    installation.wait_completed([later])
+    assert_sound(installation, [*execution_ids, later], faults=0)
+
+
+def _is_told(installation: Installation, execution_id: str, words: str) -> bool:
+    """Whether a run of the execution has an event with these words."""
+    statement = (
+        "SELECT 1 FROM event_logs JOIN run_tags USING (run_id) WHERE key = %s AND value = %s AND event LIKE %s LIMIT 1"
+    )
+    return bool(installation.postgres.ask(statement, EXECUTION_TAG, execution_id, f"%{words}%"))
 
 
 def test_43_retention_leaves_what_has_not_ended() -> None:

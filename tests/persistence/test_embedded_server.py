@@ -1,5 +1,6 @@
 """The embedded PostgreSQL: started once by whoever comes first, on a socket only, stopped with its rows kept."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -51,6 +52,27 @@ from pathlib import Path
 from beep_orchestration import embedded
 print(embedded.start(Path(sys.argv[1]))[1])
 """
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server needs a user of its own")
+def test_root_without_the_folders_of_administrators_in_its_path_gets_a_server(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`useradd` is looked for each time here, as on a machine that has no such user yet."""
+    path = "/usr/local/bin:/usr/bin:/bin"
+    monkeypatch.setenv("PATH", path)
+    found: list[str | None] = []
+    server = embedded._server
+
+    def watched(cluster: Path) -> object:
+        found.append(shutil.which("useradd"))
+        return server(cluster)
+
+    monkeypatch.setattr(embedded, "_server", watched)
+    embedded.start(data_folder)
+    (program,) = found
+    assert program is not None
+    assert os.environ["PATH"] == path
 
 
 def test_of_processes_that_start_it_at_once_one_does(data_folder: Path) -> None:
