@@ -48,4 +48,5 @@ class GraphParts(BaseModel):
     text_digest: str
     entities_digest: str
     relations_digest: str
+    identities_digest: str
     options: ExtractionOptions

@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import TypeAdapter
 
 from beep_orchestration.errors import IncompleteStageError
+from beep_orchestration.extraction import activity_order
 from beep_orchestration.resources import WorkflowResource
 
 
@@ -35,7 +36,7 @@ class CheckpointIOManager(dg.IOManager):
         if len(outputs) != total or total == 0:
             raise IncompleteStageError(session.execution_id, stage.name, len(outputs), total)
         adapter = TypeAdapter(stage.output_type)
-        return [adapter.validate_python(outputs[name]) for name in sorted(outputs, key=_activity_order)]
+        return [adapter.validate_python(outputs[name]) for name in sorted(outputs, key=activity_order)]
 
 
 @dg.io_manager(
@@ -45,9 +46,3 @@ class CheckpointIOManager(dg.IOManager):
 def checkpoint_io_manager(context: dg.InitResourceContext) -> CheckpointIOManager:
     """Works on the same claim as the ops: a nested resource would be a second one, with a claim of its own."""
     return CheckpointIOManager(context.resources.workflow)
-
-
-def _activity_order(name: str) -> tuple[str, int]:
-    """Sorts `mentions-2` before `mentions-10`."""
-    kind, _, number = name.rpartition("-")
-    return (kind, int(number)) if number.isdigit() else (name, 0)

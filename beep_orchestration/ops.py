@@ -15,7 +15,9 @@ from beep_orchestration.activity_inputs import CandidateBatch, ChunkOfEntities, 
 from beep_orchestration.digests import canonical_digest
 from beep_orchestration.extraction import (
     Extractors,
+    activity_name,
     assemble,
+    attributed,
     batches,
     chunk_text,
     entities_by_chunk,
@@ -111,7 +113,7 @@ def extract_mentions_op(
         activities = [
             _activity(
                 MENTIONS,
-                f"{MENTIONS.name}-{chunk.index}",
+                activity_name(MENTIONS.name, chunk.index),
                 input=ChunkOfText(text_digest=digest, chunk=chunk, ontology_digest=ontology_digest),
                 call=partial(extractor.extract_mentions, document.text, chunk, ontology),
                 code_version=extractor.identity,
@@ -134,12 +136,12 @@ def classify_entities_op(
         document: ExtractionInput = session.input
         classifier, ontology = extractors.entities, load_ontology(document.ontology)
         digest, ontology_digest = text_digest(document.text), _ontology_digest(document)
-        found: list[Mention] = _flat(mentions)
+        found: list[Mention] = attributed(MENTIONS.name, mentions)
         groups: list[list[Candidate]] = batches(resolve(found), document.options.batch_size) or [[]]
         activities = [
             _activity(
                 ENTITIES,
-                f"{ENTITIES.name}-{number}",
+                activity_name(ENTITIES.name, number),
                 input=CandidateBatch(
                     text_digest=digest,
                     candidates=len(candidates),
@@ -169,10 +171,11 @@ def extract_relations_op(
         extractor, ontology = extractors.relations, load_ontology(document.ontology)
         digest, ontology_digest = text_digest(document.text), _ontology_digest(document)
         all_chunks: list[Chunk] = _flat(chunks)
+        typed: list[Entity] = attributed(ENTITIES.name, entities)
         activities = [
             _activity(
                 RELATIONS,
-                f"{RELATIONS.name}-{chunk.index}",
+                activity_name(RELATIONS.name, chunk.index),
                 input=ChunkOfEntities(
                     text_digest=digest,
                     chunk=chunk,
@@ -183,7 +186,7 @@ def extract_relations_op(
                 call=partial(extractor.extract_relations, document.text, chunk, present, ontology),
                 code_version=extractor.identity,
             )
-            for chunk, present in zip(all_chunks, entities_by_chunk(_flat(entities), all_chunks), strict=True)
+            for chunk, present in zip(all_chunks, entities_by_chunk(typed, all_chunks), strict=True)
         ]
         return _run(context, session, RELATIONS, activities)
 
@@ -198,8 +201,9 @@ def assemble_graph_op(
 ) -> Any:
     with workflow.claimed() as session:
         document: ExtractionInput = session.input
-        all_entities: list[Entity] = _flat(entities)
-        all_relations: list[Relation] = _flat(relations)
+        all_entities: list[Entity] = attributed(ENTITIES.name, entities)
+        all_relations: list[Relation] = attributed(RELATIONS.name, relations)
+        identities = session.load_code_versions(MENTIONS.name, ENTITIES.name, RELATIONS.name)
         activity = _activity(
             ASSEMBLE,
             ASSEMBLE.name,
@@ -207,10 +211,11 @@ def assemble_graph_op(
                 text_digest=text_digest(document.text),
                 entities_digest=_digest(all_entities),
                 relations_digest=_digest(all_relations),
+                identities_digest=canonical_digest(identities),
                 options=document.options,
             ),
-            call=partial(assemble, document, _flat(chunks), all_entities, all_relations),
-            code_version="assemble-1",
+            call=partial(assemble, document, _flat(chunks), all_entities, all_relations, identities=identities),
+            code_version="assemble-2",
         )
         graphs: list[Graph] = _run(context, session, ASSEMBLE, [activity])
         session.runner.complete(graphs[0].model_dump(mode="json"))

@@ -85,6 +85,11 @@ class ExecutionSession:
         stage = checkpoint.stages.get(activity_type)
         return outputs, 0 if stage is None else stage.total
 
+    def load_code_versions(self, *activity_types: str) -> dict[str, str]:
+        """Under which code, or by which extractor, each completed activity of these types was recorded, by name."""
+        with self.database.transaction() as tables:
+            return tables.activities.load_code_versions(self.execution_id, activity_types)
+
     def close(self) -> None:
         """Stop committing and give the claim back, so that another run need not wait for the lease."""
         self.runner.close()

@@ -1,8 +1,8 @@
 """Document in, graph out: pure functions with no database, no Dagster and no network.
 
 Reading order: `pipeline` (the activities in their order), `model` (what travels between them), `chunking`,
-`protocols` (what an extractor offers), `local` (the one that needs no network), `resolution`, `assembly`; `ontology`
-and `documents` for what comes in. Names are loaded on first use, so that importing
+`protocols` (what an extractor offers), `local` (the one that needs no network), `resolution`, `assembly`,
+`provenance`; `ontology` and `documents` for what comes in. Names are loaded on first use, so that importing
 this package loads neither spaCy nor rdflib.
 """
 
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from beep_orchestration.extraction.ontology import Ontology, load_ontology
     from beep_orchestration.extraction.pipeline import batches, entities_by_chunk, extract
     from beep_orchestration.extraction.protocols import Extractors
+    from beep_orchestration.extraction.provenance import activity_name, activity_order, attributed
     from beep_orchestration.extraction.resolution import resolve
 
 __all__ = [
     "Extractors",
     "Ontology",
+    "activity_name",
+    "activity_order",
     "assemble",
+    "attributed",
     "batches",
     "chunk_text",
     "decode_document",
@@ -39,7 +43,10 @@ __all__ = [
 _MODULES = {
     "Extractors": "protocols",
     "Ontology": "ontology",
+    "activity_name": "provenance",
+    "activity_order": "provenance",
     "assemble": "assembly",
+    "attributed": "provenance",
     "batches": "pipeline",
     "chunk_text": "chunking",
     "decode_document": "documents",

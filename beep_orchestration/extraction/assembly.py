@@ -1,7 +1,7 @@
 """The last activity: what the others found becomes one graph, in one order, counted."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from beep_orchestration.extraction.model import (
     Chunk,
@@ -10,21 +10,31 @@ from beep_orchestration.extraction.model import (
     ExtractionOptions,
     Graph,
     GraphStatistics,
+    Provenance,
     Relation,
+    Review,
     Span,
     text_digest,
 )
 from beep_orchestration.extraction.ontology import THING
+from beep_orchestration.extraction.provenance import merged, sources
 
 
 def assemble(
-    document: ExtractionInput, chunks: Sequence[Chunk], entities: Iterable[Entity], relations: Iterable[Relation]
+    document: ExtractionInput,
+    chunks: Sequence[Chunk],
+    entities: Iterable[Entity],
+    relations: Iterable[Relation],
+    *,
+    identities: Mapping[str, str],
+    reviews: Sequence[Review] = (),
 ) -> Graph:
     """Keep what is confident enough, and merge what several chunks found.
 
-    A relation needs both its entities; a fact stated in several places is one relation with all its evidence and its
-    highest confidence. An entity that no class fits (`Thing`) is kept only if a relation names it. The order of the
-    arguments' elements changes nothing: the same graph comes out byte for byte.
+    A relation needs both its entities; a fact stated in several places is one relation with all its evidence, its
+    highest confidence and all the activities that found it. An entity that no class fits (`Thing`) is kept only if a
+    relation names it. `identities` are those of the extractors, by the activities that they ran; `reviews` are kept as
+    they are. The order of the other arguments' elements changes nothing: the same graph comes out byte for byte.
     """
     confident = _confident_entities(entities, document.options)
     facts = _merge_facts(_confident_relations(relations, {entity.id for entity in confident}, document.options))
@@ -37,6 +47,7 @@ def assemble(
         entities=tuple(kept),
         relations=tuple(facts),
         stats=_count(document, chunks, kept, facts),
+        provenance=Provenance(sources=sources([*kept, *facts], identities), reviews=tuple(reviews)),
     )
 
 
@@ -73,7 +84,8 @@ def _merge_facts(relations: Iterable[Relation]) -> list[Relation]:
 def _merge(same: list[Relation]) -> Relation:
     evidence = _outermost(span for relation in same for span in relation.evidence)
     confidence = max(relation.confidence for relation in same)
-    return same[0].model_copy(update={"evidence": evidence, "confidence": confidence})
+    found_by = merged(relation.found_by for relation in same)
+    return same[0].model_copy(update={"evidence": evidence, "confidence": confidence, "found_by": found_by})
 
 
 def _outermost(spans: Iterable[Span]) -> tuple[Span, ...]:

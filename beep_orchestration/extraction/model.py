@@ -5,6 +5,8 @@ All offsets are Unicode code points into the document's text, end exclusive, so 
 
 import hashlib
 from collections.abc import Callable
+from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -84,12 +86,18 @@ class Chunk(Span):
     )
 
 
+FoundBy = Annotated[
+    tuple[str, ...], Field(description="Names of the activities that found it; `Provenance.sources` says what they ran")
+]
+
+
 class Mention(Span):
     """A name in the document: `text` is exactly `document[start:end]`; `label` is the extractor's coarse type."""
 
     text: str
     label: str
     confidence: Confidence
+    found_by: FoundBy = ()
 
 
 class Candidate(Value):
@@ -110,6 +118,7 @@ class Entity(Value):
     aliases: tuple[str, ...]
     mentions: tuple[Mention, ...]
     confidence: Confidence
+    found_by: FoundBy = ()
 
 
 class Relation(Value):
@@ -120,6 +129,59 @@ class Relation(Value):
     object: str
     confidence: Confidence
     evidence: tuple[Span, ...]
+    found_by: FoundBy = ()
+
+
+class Source(Value):
+    """An extractor as it was when it found what these activities found; `version` is all of its identity but its name.
+
+    The version covers whatever could change an answer: model, rules, prompts, what was learned from examples.
+    """
+
+    extractor: str
+    version: str
+    activities: tuple[str, ...]
+
+
+class Decision(StrEnum):
+    """What a person can decide about what was extracted."""
+
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    EDITED = "edited"
+
+
+class Triple(Value):
+    """Which relation is meant, by the ids of its ends."""
+
+    subject: str
+    predicate: str
+    object: str
+
+
+class Review(Value):
+    """A person's decision before the graph was assembled, about one entity, one relation, or with neither: all of it.
+
+    What is named is named as it was extracted, so that a rejected fact, and one edited beyond recognition, can still
+    be told. `by` is the name that the person gave; `at` is the database's time at which the decision arrived.
+    """
+
+    decision: Decision
+    by: str
+    at: datetime
+    entity: str | None = None
+    relation: Triple | None = None
+    note: str | None = None
+
+
+class Provenance(Value):
+    """Where a graph's facts come from. Each fact's `found_by` names activities; here stands who ran them.
+
+    The document of every fact is the graph's own. Facts of graphs stored before this was kept name no activity.
+    """
+
+    sources: tuple[Source, ...] = ()
+    reviews: tuple[Review, ...] = ()
 
 
 class GraphStatistics(Value):
@@ -144,6 +206,7 @@ class Graph(Value):
     entities: tuple[Entity, ...]
     relations: tuple[Relation, ...]
     stats: GraphStatistics
+    provenance: Provenance = Provenance()
 
 
 def _refuse_as_pydantic_does(validate: Callable[[str, str], None], value: str, field: str) -> None:

@@ -9,6 +9,7 @@ from beep_orchestration.extraction.local import local_extractors
 from beep_orchestration.extraction.model import Candidate, Chunk, Entity, ExtractionInput, Graph, Mention
 from beep_orchestration.extraction.ontology import load_ontology
 from beep_orchestration.extraction.protocols import Extractors
+from beep_orchestration.extraction.provenance import activity_name, attributed
 from beep_orchestration.extraction.resolution import resolve
 
 
@@ -22,18 +23,27 @@ def extract(document: ExtractionInput, extractors: Extractors | None = None) -> 
     text = document.text
     ontology = load_ontology(document.ontology)
     chunks = chunk_text(text, document.options)
-    mentions = [found for chunk in chunks for found in use.mentions.extract_mentions(text, chunk, ontology)]
-    entities = [
-        entity
-        for batch in batches(resolve(mentions), document.options.batch_size)
-        for entity in use.entities.classify_entities(text, batch, ontology)
+    mentions = [use.mentions.extract_mentions(text, chunk, ontology) for chunk in chunks]
+    candidates = resolve(attributed("mentions", mentions))
+    typed = [
+        use.entities.classify_entities(text, batch, ontology)
+        for batch in batches(candidates, document.options.batch_size)
     ]
+    entities = attributed("entities", typed)
     relations = [
-        relation
+        use.relations.extract_relations(text, chunk, present, ontology)
         for chunk, present in zip(chunks, entities_by_chunk(entities, chunks), strict=True)
-        for relation in use.relations.extract_relations(text, chunk, present, ontology)
     ]
-    return assemble(document, chunks, entities, relations)
+    identities = {
+        activity_name(stage, number): identity
+        for stage, identity, parts in (
+            ("mentions", use.mentions.identity, mentions),
+            ("entities", use.entities.identity, typed),
+            ("relations", use.relations.identity, relations),
+        )
+        for number in range(len(parts))
+    }
+    return assemble(document, chunks, entities, attributed("relations", relations), identities=identities)
 
 
 def batches(candidates: Sequence[Candidate], size: int) -> list[list[Candidate]]:

@@ -18,7 +18,7 @@ class MentionExtractor(Protocol):
 
     @property
     def identity(self) -> str:
-        """Changes whenever an answer could: extractor, model, model version, digest of rules or prompts."""
+        """Name, space, version. Changes whenever an answer could: model, its version, digest of rules or prompts."""
         ...
 
     def extract_mentions(self, text: str, chunk: Chunk, ontology: Ontology) -> list[Mention]:

@@ -24,6 +24,7 @@ from beep_orchestration.extraction.names import (
     person_words,
     readable_ids,
 )
+from beep_orchestration.extraction.provenance import activity_order
 
 Group = tuple[str, str]
 """A kind and a comparison key: the mentions that step 2 puts together."""
@@ -58,9 +59,9 @@ def _position(mention: Mention) -> tuple[int, int]:
 
 
 def _disjoint(mentions: Iterable[Mention]) -> Iterator[Mention]:
-    """Of mentions that overlap only the longest; among equals the most confident, then the first label."""
+    """Of mentions that overlap only the longest; among equals the most confident, then the first label and chunk."""
     kept: Mention | None = None
-    for mention in sorted(mentions, key=lambda found: (found.start, -found.end, -found.confidence, found.label)):
+    for mention in sorted(mentions, key=_preference):
         if kept is None or mention.start >= kept.end:
             if kept is not None:
                 yield kept
@@ -69,6 +70,11 @@ def _disjoint(mentions: Iterable[Mention]) -> Iterator[Mention]:
             kept = mention
     if kept is not None:
         yield kept
+
+
+def _preference(mention: Mention) -> tuple[int, int, float, str, list[tuple[str, int]]]:
+    found_by = [activity_order(name) for name in mention.found_by]
+    return mention.start, -mention.end, -mention.confidence, mention.label, found_by
 
 
 def _by_name(mentions: Iterable[Mention]) -> dict[Group, list[Mention]]:

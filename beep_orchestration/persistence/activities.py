@@ -172,6 +172,15 @@ class Activities:
         )
         return {row.activity_name: row.output for row in self._connection.execute(statement)}
 
+    def load_code_versions(self, execution_id: WorkflowExecutionId, activity_types: Sequence[str]) -> dict[str, str]:
+        """Under which code each completed activity of these types was recorded, by activity name."""
+        statement = select(activity.c.activity_name, activity.c.code_version).where(
+            activity.c.workflow_execution_id == execution_id,
+            activity.c.activity_type.in_(activity_types),
+            activity.c.status == ActivityStatus.COMPLETED,
+        )
+        return {row.activity_name: row.code_version for row in self._connection.execute(statement)}
+
     def find_status(self, attempt_id: WorkflowActivityId) -> ActivityStatus | None:
         """The status of one attempt, None if it was never stored."""
         status = self._connection.execute(

@@ -50,7 +50,7 @@ def test_json_holds_the_whole_graph(case: tuple[Graph, str]) -> None:
 
 def test_json_has_the_documented_parts() -> None:
     content = json.loads(to_json(life()))
-    assert set(content) == {"document", "entities", "relations", "stats"}
+    assert set(content) == {"document", "entities", "relations", "stats", "provenance"}
     assert content["document"]["document_id"] == "a-document"
 
 

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from beep_orchestration.errors import InvalidDocumentError
 from beep_orchestration.extraction import (
     assemble,
+    attributed,
     batches,
     chunk_text,
     decode_document,
@@ -55,19 +56,26 @@ def staged(given: ExtractionInput) -> Graph:
     chunks = through_json(list[Chunk], chunk_text(given.text, given.options))
     mentions = [
         through_json(list[Mention], extractors.mentions.extract_mentions(given.text, chunk, ontology))
-        for chunk in reversed(chunks)
+        for chunk in chunks
     ]
-    candidates = through_json(list[Candidate], resolve(found for part in mentions for found in part))
-    entities = [
-        entity
+    found = attributed("mentions", mentions)
+    candidates = through_json(list[Candidate], resolve(reversed(found)))
+    typed = [
+        through_json(list[Entity], extractors.entities.classify_entities(given.text, batch, ontology))
         for batch in batches(candidates, given.options.batch_size)
-        for entity in through_json(list[Entity], extractors.entities.classify_entities(given.text, batch, ontology))
     ]
+    entities = attributed("entities", typed)
     relations = [
         through_json(list[Relation], extractors.relations.extract_relations(given.text, chunk, present, ontology))
         for chunk, present in zip(chunks, entities_by_chunk(entities, chunks), strict=True)
     ]
-    return assemble(given, chunks, entities, [found for part in reversed(relations) for found in part])
+    identities = {
+        **{f"mentions-{number}": extractors.mentions.identity for number in range(len(mentions))},
+        **{f"entities-{number}": extractors.entities.identity for number in range(len(typed))},
+        **{f"relations-{number}": extractors.relations.identity for number in range(len(relations))},
+    }
+    facts = attributed("relations", relations)
+    return assemble(given, chunks, entities, list(reversed(facts)), identities=identities)
 
 
 @pytest.mark.parametrize("options", [{}, {"chunk_size": 300, "chunk_overlap": 100, "batch_size": 1}])

@@ -39,6 +39,23 @@ def test_an_output_is_loaded_as_it_was_stored(tables: WorkflowPersistence, outpu
     assert tables.activities.load_completed_outputs(execution.id, "mentions") == {"mentions-0": output}
 
 
+def test_code_versions_are_those_of_completed_activities_of_the_types_asked_for(tables: WorkflowPersistence) -> None:
+    execution = claimed(tables)
+    attempts = [
+        new_attempt(execution, id=WorkflowActivityId.new(), activity_name=name, activity_type=kind, code_version=code)
+        for name, kind, code in (
+            ("mentions-0", "mentions", "rules-1"),
+            ("mentions-1", "mentions", "rules-1"),
+            ("entities-0", "entities", "types-1"),
+            ("assemble", "assemble", "assemble-1"),
+        )
+    ]
+    tables.activities.save(attempts)
+    tables.activities.complete([(attempt.id, "[]") for attempt in attempts if attempt.activity_name != "mentions-1"])
+    found = tables.activities.load_code_versions(execution.id, ["mentions", "entities"])
+    assert found == {"mentions-0": "rules-1", "entities-0": "types-1"}
+
+
 def test_a_group_is_changed_in_one_call_and_counted(tables: WorkflowPersistence) -> None:
     execution = claimed(tables)
     attempts = [new_attempt(execution, id=WorkflowActivityId.new(), activity_name=f"mentions-{n}") for n in range(5)]

@@ -199,6 +199,12 @@ QUESTIONS = [
         f"ix_{ACTIVITY}_type",
         PER_TYPE,
     ),
+    Question(
+        "code versions by type",
+        lambda t: t.activities.load_code_versions(ONE, ["mentions"]),
+        f"ix_{ACTIVITY}_type",
+        PER_TYPE,
+    ),
     Question("attempt by id", lambda t: t.activities.find_status(ATTEMPT), f"pk_{ACTIVITY}", 1),
     Question("attempt completed", lambda t: t.activities.complete([(ATTEMPT, "{}")]), f"pk_{ACTIVITY}", 1),
     Question(

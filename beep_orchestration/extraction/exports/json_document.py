@@ -1,4 +1,4 @@
-"""A graph as JSON: `{"document": {...}, "entities": [...], "relations": [...], "stats": {...}}`."""
+"""A graph as JSON: `{"document": {}, "entities": [], "relations": [], "stats": {}, "provenance": {}}`."""
 
 import json
 from typing import Any
