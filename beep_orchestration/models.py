@@ -41,6 +41,7 @@ class RunOutcome(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     LOST = "lost"
+    PARKED = "parked"
 
 
 EXECUTION_TRANSITIONS: Mapping[ExecutionStatus, frozenset[ExecutionStatus]] = MappingProxyType(
@@ -104,10 +105,23 @@ class StageProgress(Model):
     attempts: int = 0
 
 
+class Wait(Model):
+    """What an execution waits for while none of its activities can run: one of these signals, or the deadline."""
+
+    activity_name: str
+    signals: tuple[str, ...] = ()
+    since: datetime
+    deadline: datetime | None = None
+
+
 class Checkpoint(Model):
-    """What an execution has durably reached, by activity type in the order of their first activity."""
+    """What an execution has durably reached, by activity type in the order of their first activity.
+
+    `waiting_for` is what its present run waits for, or what its last run parked for.
+    """
 
     stages: dict[str, StageProgress] = {}
+    waiting_for: tuple[Wait, ...] = ()
 
 
 class WorkflowStatus(Model):
@@ -120,6 +134,8 @@ class WorkflowStatus(Model):
     status: ExecutionStatus
     current_activity: str | None
     activities: dict[str, StageProgress] = Field(description="done, total and attempts per activity type")
+    waiting_for: tuple[Wait, ...] = Field(default=(), description="signals and deadlines that let it go on")
+    paused_at: datetime | None = Field(default=None, description="since when no activity starts, by the signal `pause`")
     attempts: int = Field(description="attempts of all activities, retries included")
     started_at: datetime
     updated_at: datetime

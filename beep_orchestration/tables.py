@@ -1,6 +1,7 @@
 """The schema on one page; Alembic's target.
 
-The three tables of the specification, column for column, and the runs that carry executions. Columns that the
+The three tables of the specification, column for column, the runs that carry executions, and the operator's switch
+that pauses an organization. Columns that the
 specification does not have say in their comment why they are there.
 """
 
@@ -43,6 +44,10 @@ def _audit_created_at() -> Column[object]:
     )
 
 
+def _trace_parent() -> Column[object]:
+    return Column("trace_parent", Text, comment="W3C trace context of the caller, continued by the run")
+
+
 def _one_of(column: str, values: type[ExecutionStatus | ActivityStatus | RunOutcome]) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
@@ -79,9 +84,8 @@ execution = Table(
     Column(
         "launch_at",
         DateTime(timezone=True),
-        nullable=False,
         server_default=func.now(),
-        comment="when the dispatcher may launch a run, if no open run carries the execution",
+        comment="when a run may be launched, if no open run carries the execution; null while it waits for a signal",
     ),
     Column(
         "launches",
@@ -90,6 +94,8 @@ execution = Table(
         server_default=text("0"),
         comment="claims since an activity was last completed; bounds how often a dying worker is replaced",
     ),
+    _timestamp("paused_at", nullable=True, comment="set by the signal `pause`: no activity starts until `resume`"),
+    _trace_parent(),
     _audit_created_at(),
     _one_of("status", ExecutionStatus),
     CheckConstraint("(status = 'running') = (completed_at IS NULL)", name="completed_at_iff_ended"),
@@ -154,8 +160,23 @@ signal = Table(
     _timestamp("created_at"),
     Column("sequence", Integer, nullable=False, comment="order within the execution; a reader's cursor"),
     Column("sender_key", Text, comment="a repeated send with this key is one row"),
+    Column(
+        "consumed_by",
+        Text,
+        ForeignKey("knowledge_workflow_activity.id"),
+        comment="the attempt whose checkpoint the signal fed, set in the checkpoint's transaction",
+    ),
+    _trace_parent(),
     UniqueConstraint("workflow_execution_id", "sequence", name="uq_knowledge_workflow_signal_sequence"),
     UniqueConstraint("workflow_execution_id", "sender_key", name="uq_knowledge_workflow_signal_sender_key"),
+    Index(
+        "ix_knowledge_workflow_signal_unconsumed",
+        "workflow_execution_id",
+        "signal_name",
+        "sequence",
+        postgresql_where=text("consumed_by IS NULL AND signal_name <> 'progress'"),
+    ),
+    Index("ix_knowledge_workflow_signal_consumed_by", "consumed_by", postgresql_where=text("consumed_by IS NOT NULL")),
 )
 
 run = Table(
@@ -176,4 +197,12 @@ run = Table(
     UniqueConstraint("dagster_run_id"),
     Index("ix_knowledge_workflow_run_execution", "workflow_execution_id", "id"),
     Index("ix_knowledge_workflow_run_open", "id", postgresql_where=text("outcome IS NULL")),
+)
+
+pause = Table(
+    "knowledge_workflow_pause",
+    metadata,
+    Column("organization_id", Text, primary_key=True, comment="'*' pauses every organization"),
+    Column("reason", Text),
+    _timestamp("paused_at"),
 )

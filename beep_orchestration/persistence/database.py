@@ -15,6 +15,7 @@ from beep_orchestration.persistence import driver_errors
 from beep_orchestration.persistence.activities import Activities
 from beep_orchestration.persistence.executions import Executions
 from beep_orchestration.persistence.notifications import Notifications
+from beep_orchestration.persistence.pauses import Pauses
 from beep_orchestration.persistence.runs import Runs
 from beep_orchestration.persistence.schema import EXPECTED_REVISION
 from beep_orchestration.persistence.signals import Signals
@@ -33,6 +34,7 @@ class WorkflowPersistence:
         self.activities = Activities(connection)
         self.signals = Signals(connection)
         self.runs = Runs(connection)
+        self.pauses = Pauses(connection)
 
 
 class Database:

@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection, Select, cast, func, select, true, tuple_, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from beep_orchestration.errors import WorkflowNotFoundError
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId
 from beep_orchestration.models import Checkpoint, ErrorInfo, ExecutionStatus, Json, sources_of
 from beep_orchestration.persistence.notifications import EXECUTION_ENDED, notification
+from beep_orchestration.persistence.pauses import EVERYONE
 from beep_orchestration.persistence.rows import ExecutionRow, NewExecution
-from beep_orchestration.tables import execution, run
+from beep_orchestration.tables import execution, pause, run
 
 _COLUMNS = (
     execution.c.id,
@@ -30,6 +31,8 @@ _COLUMNS = (
     execution.c.epoch,
     execution.c.launch_at,
     execution.c.launches,
+    execution.c.paused_at,
+    execution.c.trace_parent,
 )
 
 # The wall clock of the database at the moment of the statement; now() would be the start of the transaction.
@@ -63,6 +66,7 @@ class Executions:
                 input=new.input,
                 input_digest=new.input_digest,
                 idempotency_key=new.idempotency_key,
+                trace_parent=new.trace_parent,
                 started_at=CLOCK,
                 updated_at=CLOCK,
                 launch_at=CLOCK + seconds(launch_after_seconds),
@@ -125,13 +129,14 @@ class Executions:
         return [_execution_row(row) for row in self._connection.execute(statement)]
 
     def take_launchable(
-        self, *, limit: int, workflow_types: Sequence[str], next_try_seconds: float
+        self, *, limit: int, workflow_types: Sequence[str], next_try_seconds: float, is_waiting: bool = False
     ) -> list[ExecutionRow]:
         """Running executions that are due for a launch and that no open run carries; this call launches them.
 
         Two callers never take the same one: rows locked by the other are skipped, and a taken one is not due again
-        before `next_try_seconds`, by which time its run is known.
+        before `next_try_seconds`, by which time its run is known. With `is_waiting` only those that had parked.
         """
+        had_parked = execution.c.checkpoint["waiting_for"] != cast([], JSONB)
         launchable = (
             select(execution.c.id)
             .where(
@@ -139,7 +144,9 @@ class Executions:
                 execution.c.workflow_type.in_(workflow_types),
                 # clock_timestamp() is volatile, and so could not be looked up in the index
                 execution.c.launch_at <= func.statement_timestamp(),
+                had_parked if is_waiting else true(),
                 ~_has_open_run(),
+                ~is_paused(),
             )
             .order_by(execution.c.launch_at)
             .limit(limit)
@@ -155,6 +162,7 @@ class Executions:
             execution.c.status == ExecutionStatus.RUNNING,
             execution.c.launch_at <= func.statement_timestamp(),
             ~_has_open_run(),
+            ~is_paused(),
         )
         lag = func.extract("epoch", CLOCK - due.scalar_subquery())
         return float(self._connection.execute(select(func.coalesce(lag, 0))).scalar_one())
@@ -166,6 +174,7 @@ class Executions:
             & (execution.c.status == ExecutionStatus.RUNNING)
             & (execution.c.launch_at <= CLOCK)
             & ~_has_open_run()
+            & ~is_paused()
         )
         return self._connection.execute(_launched(due, next_try_seconds)).rowcount == 1
 
@@ -177,6 +186,53 @@ class Executions:
             .values(launch_at=CLOCK + seconds(delay_seconds), epoch=execution.c.epoch + 1)
         )
         self._connection.execute(statement)
+
+    def wake(self, execution_id: WorkflowExecutionId) -> None:
+        """Make a running execution due for a launch now, because what it waits for has come."""
+        statement = (
+            update(execution)
+            .where(execution.c.id == execution_id, execution.c.status == ExecutionStatus.RUNNING)
+            .values(launch_at=CLOCK)
+        )
+        self._connection.execute(statement)
+
+    def park(self, execution_id: WorkflowExecutionId, epoch: int, *, wake_at: datetime | None) -> bool:
+        """Let an execution wait without a run, until that time or until it is woken; the claim is given up.
+
+        False, and no change, without the claim.
+        """
+        statement = (
+            update(execution)
+            .where(_claimed(execution_id, epoch))
+            .values(launch_at=wake_at, launches=0, epoch=execution.c.epoch + 1, current_activity=None, updated_at=CLOCK)
+        )
+        return self._connection.execute(statement).rowcount == 1
+
+    def pause(self, execution_id: WorkflowExecutionId) -> bool:
+        """Let no activity of a running execution start any more; false, and no change, if it is paused or has ended."""
+        statement = (
+            update(execution)
+            .where(
+                execution.c.id == execution_id,
+                execution.c.status == ExecutionStatus.RUNNING,
+                execution.c.paused_at.is_(None),
+            )
+            .values(paused_at=CLOCK, updated_at=CLOCK)
+        )
+        return self._connection.execute(statement).rowcount == 1
+
+    def end_pause(self, execution_id: WorkflowExecutionId) -> bool:
+        """Let a paused execution go on; it is due for a launch now. False, and no change, if it is not paused."""
+        statement = (
+            update(execution)
+            .where(
+                execution.c.id == execution_id,
+                execution.c.status == ExecutionStatus.RUNNING,
+                execution.c.paused_at.is_not(None),
+            )
+            .values(paused_at=None, launch_at=CLOCK, updated_at=CLOCK)
+        )
+        return self._connection.execute(statement).rowcount == 1
 
     def claim(self, execution_id: WorkflowExecutionId) -> int | None:
         """Begin the next epoch of a running execution and return it; None if the execution is not running."""
@@ -269,6 +325,7 @@ class Executions:
                 updated_at=CLOCK,
                 launch_at=CLOCK + seconds(launch_after_seconds),
                 launches=0,
+                paused_at=None,
                 epoch=execution.c.epoch + 1,
             )
         )
@@ -305,6 +362,12 @@ def _of(
 
 def _has_open_run() -> Any:
     return select(run.c.id).where(run.c.workflow_execution_id == execution.c.id, run.c.outcome.is_(None)).exists()
+
+
+def is_paused() -> Any:
+    """Whether the execution, its organization or the whole instance is paused."""
+    paused = select(pause.c.organization_id).where(pause.c.organization_id.in_((execution.c.organization_id, EVERYONE)))
+    return execution.c.paused_at.is_not(None) | paused.exists()
 
 
 def _launched(condition: Any, next_try_seconds: float) -> Any:

@@ -25,6 +25,7 @@ class NewExecution:
     input: Json
     input_digest: str
     idempotency_key: str | None = None
+    trace_parent: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +45,10 @@ class ExecutionRow:
     updated_at: datetime
     input_digest: str
     epoch: int
-    launch_at: datetime
+    launch_at: datetime | None
     launches: int
+    paused_at: datetime | None
+    trace_parent: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,8 @@ class SignalRow:
     created_at: datetime
     sequence: int
     sender_key: str | None
+    consumed_by: WorkflowActivityId | None
+    trace_parent: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,14 +1,14 @@
 """Rows of `knowledge_workflow_signal`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, WorkflowSignalId
-from beep_orchestration.models import Json
+from beep_orchestration.ids import OrganizationId, WorkflowActivityId, WorkflowExecutionId, WorkflowSignalId
+from beep_orchestration.models import PROGRESS_SIGNAL, Json
 from beep_orchestration.persistence.executions import CLOCK
 from beep_orchestration.persistence.rows import SignalRow
 from beep_orchestration.tables import signal
@@ -25,6 +25,11 @@ class NewSignal:
     payload: Json
     sequence: int
     sender_key: str | None = None
+    trace_parent: str | None = None
+
+
+# The progress of an execution is nobody's to consume; a constant, for the index's sake.
+_UNCONSUMED = (signal.c.consumed_by.is_(None), signal.c.signal_name != literal_column(f"'{PROGRESS_SIGNAL}'"))
 
 
 class Signals:
@@ -53,6 +58,30 @@ class Signals:
             statement = statement.where(signal.c.signal_name == name)
         return [_signal_row(row) for row in self._connection.execute(statement)]
 
+    def load_unconsumed(
+        self, execution_id: WorkflowExecutionId, names: Collection[str], *, after: int = 0, limit: int
+    ) -> list[SignalRow]:
+        """Signals of these names that no checkpoint has used yet, with a greater sequence than `after`, in order."""
+        statement = (
+            _all(execution_id)
+            .where(signal.c.signal_name.in_(names), signal.c.sequence > after, *_UNCONSUMED)
+            .order_by(signal.c.sequence)
+            .limit(limit)
+        )
+        return [_signal_row(row) for row in self._connection.execute(statement)]
+
+    def consume(self, signals: Sequence[tuple[WorkflowSignalId, WorkflowActivityId]]) -> int:
+        """Note which attempt's checkpoint each signal fed, once; how many changed is the answer."""
+        if not signals:
+            return 0
+        statement = (
+            update(signal)
+            .where(signal.c.id == bindparam("signal_id"), signal.c.consumed_by.is_(None))
+            .values(consumed_by=bindparam("attempt_id"))
+        )
+        rows = [{"signal_id": signal_id, "attempt_id": attempt_id} for signal_id, attempt_id in signals]
+        return self._connection.execute(statement, rows).rowcount
+
 
 def _all(execution_id: WorkflowExecutionId) -> Any:
     return select(signal).where(signal.c.workflow_execution_id == execution_id)
@@ -63,4 +92,5 @@ def _signal_row(row: Row[Any]) -> SignalRow:
     values["id"] = WorkflowSignalId(values["id"])
     values["workflow_execution_id"] = WorkflowExecutionId(values["workflow_execution_id"])
     values["organization_id"] = OrganizationId(values["organization_id"])
+    values["consumed_by"] = None if values["consumed_by"] is None else WorkflowActivityId(values["consumed_by"])
     return SignalRow(**values)

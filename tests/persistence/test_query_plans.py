@@ -158,6 +158,7 @@ def _page(tables: WorkflowPersistence) -> object:
 
 EXECUTION, ACTIVITY = "knowledge_workflow_execution", "knowledge_workflow_activity"
 SIGNAL, RUN = "knowledge_workflow_signal", "knowledge_workflow_run"
+PAUSE = "knowledge_workflow_pause"  # one row for each organization that an operator has paused: no index is faster
 ATTEMPT = WorkflowActivityId(f"knowledge_workflow_activity__00000000-0000-7000-8000-{EXECUTIONS * 1000 + 299:012}")
 PER_TYPE = ATTEMPTS_OF_ONE // 3
 
@@ -225,6 +226,12 @@ QUESTIONS = [
         f"uq_{SIGNAL}_sequence",
         100,
     ),
+    Question(
+        "signals to consume",
+        lambda t: t.signals.load_unconsumed(ONE, ["approve", "reject"], limit=1),
+        f"ix_{SIGNAL}_unconsumed",
+        1,
+    ),
     Question("signal of a sender", lambda t: t.signals.find_sent(ONE, "key-7"), f"uq_{SIGNAL}_sender_key", 1),
 ]
 
@@ -233,7 +240,7 @@ QUESTIONS = [
 def test_an_index_answers_and_few_rows_are_touched(loaded_database: Database, question: Question) -> None:
     plan = _plans(loaded_database, question.call)[-1]
     assert question.index in plan.indexes
-    assert plan.scanned_tables == frozenset()
+    assert plan.scanned_tables <= {PAUSE}
     assert plan.rows_touched <= question.most_rows
 
 
