@@ -45,7 +45,7 @@ migration: $(INSTALLED) ## Write a migration for changed tables: make migration 
 
 lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock, which names no index
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-annotate --no-header --no-strip-extras --group dev --upgrade pyproject.toml -o requirements.lock
+		--no-annotate --no-header --no-strip-extras --group dev --extra llm --upgrade pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header --no-strip-extras --group bench -c requirements.lock pyproject.toml -o requirements-bench.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

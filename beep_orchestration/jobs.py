@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from beep_orchestration.engine.coordinator import STEERING_TAG
-from beep_orchestration.extraction import local_extractors
+from beep_orchestration.extractor_choice import choose_extractors
 from beep_orchestration.io_managers import checkpoint_io_manager
 from beep_orchestration.ops import (
     IO_MANAGER,
@@ -71,8 +71,8 @@ WORKFLOW_JOBS = [extraction_job]
 WORKFLOW_RESOURCES: dict[str, Any] = {
     "workflow": WorkflowResource(workflow_type=EXTRACTION.name),
     IO_MANAGER: checkpoint_io_manager,
-    "extractors": local_extractors(),
+    "choose_extractors": choose_extractors,
 }
-"""What the workflow jobs' ops work with. A code location may offer other extractors to the same jobs."""
+"""What the workflow jobs' ops work with. A code location may let the same jobs choose among other extractors."""
 
 STEERING_JOBS = [send_signal, cancel_workflow, resume_workflow]

@@ -14,7 +14,6 @@ from beep_orchestration.activities import Activity
 from beep_orchestration.activity_inputs import CandidateBatch, ChunkOfEntities, ChunkOfText, GraphParts, WholeText
 from beep_orchestration.digests import canonical_digest
 from beep_orchestration.extraction import (
-    Extractors,
     activity_name,
     assemble,
     attributed,
@@ -35,6 +34,7 @@ from beep_orchestration.extraction.model import (
     Relation,
     text_digest,
 )
+from beep_orchestration.extractor_choice import ExtractorChoice
 from beep_orchestration.previews import execution_link, graph_metadata, preview
 from beep_orchestration.resources import ExecutionSession, WorkflowResource
 from beep_orchestration.workflow_types import ASSEMBLE, CHUNK, ENTITIES, MENTIONS, RELATIONS, ActivityType
@@ -72,6 +72,7 @@ class DocumentConfig(dg.Config):
     title: str | None = None
     source_uri: str | None = None
     ontology: str | None = Field(default=None, description="Turtle text; the built-in ontology if absent")
+    extractor: str = Field(default="local", description="who finds mentions, types and relations")
     options: OptionsConfig = OptionsConfig()
 
 
@@ -103,12 +104,12 @@ def chunk_text_op(context: dg.OpExecutionContext, config: DocumentConfig, workfl
 def extract_mentions_op(
     context: dg.OpExecutionContext,
     workflow: WorkflowResource,
-    extractors: dg.ResourceParam[Extractors],
+    choose_extractors: dg.ResourceParam[ExtractorChoice],
     chunks: list,  # type: ignore[type-arg]
 ) -> Any:
     with workflow.claimed() as session:
         document: ExtractionInput = session.input
-        extractor, ontology = extractors.mentions, load_ontology(document.ontology)
+        extractor, ontology = choose_extractors(session).mentions, load_ontology(document.ontology)
         digest, ontology_digest = text_digest(document.text), _ontology_digest(document)
         activities = [
             _activity(
@@ -129,12 +130,12 @@ def extract_mentions_op(
 def classify_entities_op(
     context: dg.OpExecutionContext,
     workflow: WorkflowResource,
-    extractors: dg.ResourceParam[Extractors],
+    choose_extractors: dg.ResourceParam[ExtractorChoice],
     mentions: list,  # type: ignore[type-arg]
 ) -> Any:
     with workflow.claimed() as session:
         document: ExtractionInput = session.input
-        classifier, ontology = extractors.entities, load_ontology(document.ontology)
+        classifier, ontology = choose_extractors(session).entities, load_ontology(document.ontology)
         digest, ontology_digest = text_digest(document.text), _ontology_digest(document)
         found: list[Mention] = attributed(MENTIONS.name, mentions)
         groups: list[list[Candidate]] = batches(resolve(found), document.options.batch_size) or [[]]
@@ -162,13 +163,13 @@ def classify_entities_op(
 def extract_relations_op(
     context: dg.OpExecutionContext,
     workflow: WorkflowResource,
-    extractors: dg.ResourceParam[Extractors],
+    choose_extractors: dg.ResourceParam[ExtractorChoice],
     chunks: list,  # type: ignore[type-arg]
     entities: list,  # type: ignore[type-arg]
 ) -> Any:
     with workflow.claimed() as session:
         document: ExtractionInput = session.input
-        extractor, ontology = extractors.relations, load_ontology(document.ontology)
+        extractor, ontology = choose_extractors(session).relations, load_ontology(document.ontology)
         digest, ontology_digest = text_digest(document.text), _ontology_digest(document)
         all_chunks: list[Chunk] = _flat(chunks)
         typed: list[Entity] = attributed(ENTITIES.name, entities)

@@ -9,5 +9,5 @@ from benchmarks.extractors import idle_extractors
 defs = dg.Definitions(
     jobs=[*WORKFLOW_JOBS, *STEERING_JOBS],
     sensors=SENSORS,
-    resources={**WORKFLOW_RESOURCES, "extractors": idle_extractors()},
+    resources={**WORKFLOW_RESOURCES, "choose_extractors": lambda _: idle_extractors()},
 )

@@ -29,6 +29,9 @@ def start(
     ontology: Annotated[
         Path | None, typer.Option(help="A Turtle file; otherwise the built-in ontology.", show_default=False)
     ] = None,
+    extractor: Annotated[
+        str | None, typer.Option(help="Who finds names and facts; otherwise 'local'.", show_default=False)
+    ] = None,
     option: Annotated[
         list[str] | None,
         typer.Option(
@@ -60,6 +63,8 @@ def start(
     _refuse_for_several(files, {"--title": title, "--source-uri": source_uri, "--document-id": document_id,
                                 "--idempotency-key": idempotency_key})  # fmt: skip
     shared = {"title": title, "source_uri": source_uri, "options": _parse_options(option or [])}
+    if extractor is not None:
+        shared["extractor"] = extractor
     if ontology is not None:
         shared["ontology"] = _read(str(ontology), "ontology")
     is_bad = False

@@ -17,6 +17,7 @@ _REMEDIES = {
     "int_type": "send a whole number, without quotes",
     "float_type": "send a number, without quotes",
     "model_type": "send an object",
+    "literal_error": "use one of these values",
 }
 
 

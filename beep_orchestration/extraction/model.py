@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -16,6 +16,9 @@ from beep_orchestration.errors import InvalidDocumentError
 from beep_orchestration.extraction.documents import validate_document, validate_storable
 
 Confidence = Annotated[float, Field(ge=0.0, le=1.0)]
+
+ExtractorName = Literal["local"]
+"""The extractors that an execution can be started with."""
 
 
 class Value(BaseModel):
@@ -53,6 +56,7 @@ class ExtractionInput(Value):
     ontology: str | None = Field(
         default=None, max_length=1_000_000, description="Turtle text; the built-in ontology if absent"
     )
+    extractor: ExtractorName = Field(default="local", description="Who finds mentions, types and relations")
     options: ExtractionOptions = ExtractionOptions()
 
     @field_validator("document_id", "source_uri", "title", "ontology", mode="before")

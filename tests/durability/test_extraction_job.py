@@ -17,15 +17,19 @@ from beep_orchestration.dagster_client import (
     PARENT_TAG,
     launch_tags,
 )
-from beep_orchestration.extraction import extract, parse_extraction_input
+from beep_orchestration.extraction import Extractors, extract, parse_extraction_input
 from beep_orchestration.ids import WorkflowExecutionId, execution_id_for_run
+from beep_orchestration.jobs import WORKFLOW_JOBS, WORKFLOW_RESOURCES
 from beep_orchestration.models import ExecutionStatus
 from beep_orchestration.persistence import Database
+from beep_orchestration.resources import ExecutionSession
 from beep_orchestration.service import WorkflowService
 from beep_orchestration.settings import Settings
+from beep_orchestration.workflow_types import EXTRACTION
 from tests.durability.location import extraction_job
 from tests.durability.workflow import assert_consistent, attempts, load, statuses
 from tests.factories import ORGANIZATION
+from tests.faults.extractors import quick_extractors
 
 TEXT = """Ada Lovelace was born in London in 1815. She worked with Charles Babbage on the Analytical Engine.
 
@@ -194,6 +198,23 @@ def _from_failure(instance: dg.DagsterInstance, run_id: str, *, raise_on_error: 
         reexecution_options=dg.ReexecutionOptions.from_failure(run_id, instance),
         raise_on_error=raise_on_error,
     )
+
+
+def test_a_code_location_may_choose_other_extractors_by_the_execution(
+    database: Database, instance: dg.DagsterInstance
+) -> None:
+    chosen_for = set()
+
+    def choose(session: ExecutionSession) -> Extractors:
+        chosen_for.add((session.execution_id, session.input.document_id))
+        return quick_extractors()
+
+    location = dg.Definitions(jobs=WORKFLOW_JOBS, resources=WORKFLOW_RESOURCES | {"choose_extractors": choose})
+    result = location.resolve_job_def(EXTRACTION.job_name).execute_in_process(run_config=RUN_CONFIG, instance=instance)
+    execution = execution_id_for_run(result.run_id)
+    assert chosen_for == {(execution, "pioneers")}
+    mentions = [row for row in attempts(database, execution) if row.activity_name == "mentions-0"]
+    assert [row.code_version for row in mentions] == [quick_extractors().mentions.identity]
 
 
 def test_a_run_launched_for_an_execution_that_was_cancelled_stops_before_any_activity(

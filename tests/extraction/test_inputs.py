@@ -29,6 +29,7 @@ def test_a_valid_input_is_parsed() -> None:
         ({"text": 5}, "text", "should be a valid string", "send a string"),
         ({"text": ["a"]}, "text", "should be a valid string", "send a string"),
         ({"tetx": "a"}, "tetx", "not permitted", "correct its name"),
+        ({"extractor": "oracle"}, "extractor", "should be 'local'", "use one of these values"),
         ({"options": []}, "options", "valid dictionary", "send an object"),
         ({"options": {"chunk_size": "2000"}}, "options.chunk_size", "valid integer", "without quotes"),
         ({"options": {"chunk_size": True}}, "options.chunk_size", "valid integer", "whole number"),

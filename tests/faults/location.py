@@ -68,7 +68,7 @@ def _call(execution_id: str, epoch: int, activity: Activity[Any]) -> Any:
     )
 
 
-def chosen_extractors() -> Extractors:
+def chosen_extractors(_: ExecutionSession) -> Extractors:
     """The quick ones, or the real ones if the test asks for them."""
     if os.environ.get(EXTRACTORS_VARIABLE) == "local":
         return local_extractors()
@@ -94,5 +94,5 @@ sensors._record_unknown_runs = _dispatcher_took
 defs = dg.Definitions(
     jobs=[*WORKFLOW_JOBS, *STEERING_JOBS],
     sensors=sensors.SENSORS,
-    resources=WORKFLOW_RESOURCES | {"extractors": chosen_extractors()},
+    resources=WORKFLOW_RESOURCES | {"choose_extractors": chosen_extractors},
 )
