@@ -17,7 +17,7 @@ demo: $(INSTALLED) ## Extract the example documents, with live progress, and sho
 	@$(BIN)/beep demo $(ARGS)
 
 up: $(INSTALLED) ## Start PostgreSQL (if none is configured), webserver, daemon and code server
-	@$(BIN)/beep up
+	@$(BIN)/beep up $(ARGS)
 
 test: $(INSTALLED) ## Run the tests
 	@$(BIN)/pytest $(ARGS)

@@ -40,6 +40,8 @@ from beep_orchestration.engine.dagster_internals import InstanceRef
 from beep_orchestration.engine.storage import WorkflowStorage
 from beep_orchestration.errors import DagsterUnavailableError
 from beep_orchestration.projections import run_outcome
+from beep_orchestration.settings import Settings
+from beep_orchestration.supervisor.child import make_children
 from beep_orchestration.workflow_types import WORKFLOW_TYPES
 
 ROOT = Path(__file__).parents[1]
@@ -397,33 +399,22 @@ def test_the_instance_file_is_what_dagster_takes(tmp_path: Path) -> None:
     assert "free_slots_after_run_end_seconds" in str(instance.settings["run_monitoring"])
 
 
-def _commands() -> list[list[str]]:
-    """The Dagster commands that we start, each with its subcommands and the names of its options."""
-    return [
-        [word.partition("=")[0] for element in node.elts if (word := _beginning(element))]
-        for tree in TREES.values()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.List) and node.elts and _beginning(node.elts[0]).split("-")[0] == "dagster"
-    ]
-
-
-def _beginning(node: ast.expr) -> str:
-    """The text of a string, or of an f-string up to its first value."""
-    if isinstance(node, ast.JoinedStr) and node.values:
-        return _beginning(node.values[0])
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
-
-
-@pytest.mark.parametrize("command", _commands(), ids=" ".join)
+@pytest.mark.parametrize("reload", [False, True])
 def test_every_dagster_command_that_is_started_has_the_options_that_are_given(
-    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, reload: bool
 ) -> None:
-    program, *words = command
-    options = {word for word in words if word.startswith("--")}
-    (script,) = metadata.entry_points(group="console_scripts", name=program)
-    monkeypatch.setattr(sys, "argv", [program, *(word for word in words if word not in options), "--help"])
-    with pytest.raises(SystemExit) as ended:
-        script.load()()
-    assert ended.value.code == 0
-    told = set(capsys.readouterr().out.replace(",", " ").split())
-    assert options <= told
+    settings = Settings(data_folder=tmp_path)
+    children = make_children(settings, tmp_path, "mark", "beep_orchestration.definitions", reload=reload)
+    assert [child.name for child in children] == ["code server", "webserver", "daemon"]
+    for child in children:
+        program, *words = child._command
+        options = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert options
+        (script,) = metadata.entry_points(group="console_scripts", name=Path(program).name)
+        subcommands = (word for word in words if not word.startswith("--"))
+        monkeypatch.setattr(sys, "argv", [program, *subcommands, "--help"])
+        with pytest.raises(SystemExit) as ended:
+            script.load()()
+        assert ended.value.code == 0
+        told = set(capsys.readouterr().out.replace(",", " ").split())
+        assert options <= told, child.name

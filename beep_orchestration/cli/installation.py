@@ -10,7 +10,13 @@ from beep_orchestration.cli.executions import require_completed
 from beep_orchestration.cli.invocation import AsJson, console, current_settings, print_json, print_text, print_warning
 
 
-def up(*, as_json: AsJson = False) -> None:
+def up(
+    *,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="For work on the code: load it again when it changes.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Run the services until Ctrl-C: PostgreSQL (unless BEEP_DATABASE_URL is set), code server, webserver, daemon.
 
     What ends by itself is started again. Executions that were under way go on at the next 'beep up'.
@@ -21,7 +27,7 @@ def up(*, as_json: AsJson = False) -> None:
     settings = load_settings()
     if not as_json:
         print_text("Starting ...", style="dim")
-    with suppress(KeyboardInterrupt), running_services(settings, report=print_warning) as services:
+    with suppress(KeyboardInterrupt), running_services(settings, report=print_warning, reload=reload) as services:
         if as_json:
             print_json({"url": services.url, "data_folder": str(settings.data_folder), "pids": services.pids})
         else:

@@ -1,7 +1,8 @@
 """The services of one machine: embedded PostgreSQL, code server, webserver and daemon, which start and end together.
 
 Reading order: `services` (what runs, and for how long), `child` (one process of it), `guard` (why nothing is left
-behind), `ownership` (why a data folder has one of it), `readiness` (when it can be used), `home` (its files).
+behind), `ownership` (why a data folder has one of it), `readiness` (when it can be used), `code_changes` (for who works
+on the code), `home` (its files).
 """
 
 from beep_orchestration.supervisor.ownership import Owner, find_owner

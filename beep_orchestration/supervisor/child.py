@@ -116,18 +116,31 @@ class Child:
             raise ConfigurationError(f"BEEP_DATA_FOLDER: cannot write {self.log} ({error.strerror})") from error
 
 
-def make_children(settings: Settings, folder: Path, mark: str, definitions: str) -> list[Child]:
-    """The code server, which the others look for when they start, the webserver and the daemon; none is started yet."""
+def make_children(settings: Settings, folder: Path, mark: str, definitions: str, *, reload: bool) -> list[Child]:
+    """The code server, which the others look for when they start, the webserver and the daemon; none is started yet.
+
+    With `reload` the code server can load its code anew: it is a process before the one that has the code.
+    """
     variables = environment(settings, prepare_home(settings.data_folder), mark)
     logs = settings.data_folder / "logs"
     logs.mkdir(exist_ok=True)
     workspace = write_workspace(folder, settings.code_location)
-    code_server = [f"--socket={folder / CODE_SOCKET}", f"--module-name={definitions}"]
-    code_server += [f"--location-name={settings.code_location}", "--use-python-environment-entry-point"]
-    webserver = [f"--workspace={workspace}", f"--host={settings.host}", f"--port={settings.port}"]
+    code = (
+        f"--socket={folder / CODE_SOCKET}",
+        f"--module-name={definitions}",
+        f"--location-name={settings.code_location}",
+        "--use-python-environment-entry-point",
+    )
+    address = (f"--host={settings.host}", f"--port={settings.port}")
     commands = {
-        "code server": [executable("dagster"), "api", "grpc", *code_server],
-        "webserver": [executable("dagster-webserver"), *webserver],
+        "code server": _code_server(code, reload=reload),
+        "webserver": [executable("dagster-webserver"), f"--workspace={workspace}", *address],
         "daemon": [executable("dagster-daemon"), "run", f"--workspace={workspace}"],
     }
     return [Child(name, command, variables, logs) for name, command in commands.items()]
+
+
+def _code_server(options: Sequence[str], *, reload: bool) -> list[str]:
+    if reload:
+        return [executable("dagster"), "code-server", "start", *options]
+    return [executable("dagster"), "api", "grpc", *options]

@@ -1,4 +1,4 @@
-"""What the webserver says of the services: whether the code location is loaded and every daemon beats."""
+"""What the webserver says of the services: whether the code location is loaded, now or anew, and every daemon beats."""
 
 import json
 import urllib.request
@@ -19,6 +19,19 @@ query BeepReadiness {
   instance { daemonHealth { allDaemonStatuses { daemonType required lastHeartbeatTime } } }
 }
 """
+RELOAD = """
+mutation BeepReload($name: String!) {
+  reloadRepositoryLocation(repositoryLocationName: $name) {
+    __typename
+    ... on WorkspaceLocationEntry { locationOrLoadError { __typename ... on PythonError { message } } }
+    ... on ReloadNotSupported { message }
+    ... on RepositoryLocationNotFound { message }
+    ... on UnauthorizedError { message }
+    ... on PythonError { message }
+  }
+}
+"""
+_RELOAD_SECONDS = 120.0
 # No proxy: the webserver is on this machine or in its network.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -42,7 +55,7 @@ class Readiness:
 def find_readiness(url: str, code_location: str, *, timeout_seconds: float = 5.0) -> Readiness | None:
     """What the webserver at that URL says, None if no Dagster webserver answers there."""
     try:
-        answer = _ask(url, {"query": QUERY}, timeout_seconds)["data"]
+        answer = ask(url, {"query": QUERY}, timeout_seconds)["data"]
         statuses = answer["instance"]["daemonHealth"]["allDaemonStatuses"]
         return Readiness(
             version=answer["version"],
@@ -53,7 +66,21 @@ def find_readiness(url: str, code_location: str, *, timeout_seconds: float = 5.0
         return None  # nobody listens, or something else does
 
 
-def _ask(url: str, body: dict[str, Any], timeout_seconds: float) -> Any:
+def reload_code_location(url: str, code_location: str) -> str | None:
+    """Have the code location loaded anew, as the UI's button does; what is wrong with it, None if it is loaded."""
+    try:
+        body = {"query": RELOAD, "variables": {"name": code_location}}
+        answer = ask(url, body, _RELOAD_SECONDS)["data"]["reloadRepositoryLocation"]
+        loaded = answer if answer["__typename"] != "WorkspaceLocationEntry" else answer["locationOrLoadError"]
+        return (
+            None if loaded["__typename"] == "RepositoryLocation" else f"it does not load: {loaded['message'].strip()}"
+        )
+    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
+        return f"the webserver at {url} cannot be asked to load it ({type(error).__name__})"
+
+
+def ask(url: str, body: dict[str, Any], timeout_seconds: float) -> Any:
+    """The webserver's answer to a GraphQL request; raises `OSError`, `HTTPException` or `ValueError` without one."""
     request = urllib.request.Request(  # noqa: S310 - the URL is ours and begins with http
         f"{url}/graphql", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )

@@ -18,6 +18,7 @@ from beep_orchestration.persistence import Database
 from beep_orchestration.persistence.schema import migrate
 from beep_orchestration.settings import Settings
 from beep_orchestration.supervisor.child import Child, make_children
+from beep_orchestration.supervisor.code_changes import reload_at_changes
 from beep_orchestration.supervisor.guard import Guard
 from beep_orchestration.supervisor.home import CODE_SOCKET, check_port
 from beep_orchestration.supervisor.ownership import Owner, Ownership
@@ -158,11 +159,11 @@ class Services:
 
 @contextmanager
 def running_services(
-    settings: Settings, report: Report = logger.warning, *, definitions: str = _DEFINITIONS
+    settings: Settings, report: Report = logger.warning, *, definitions: str = _DEFINITIONS, reload: bool = False
 ) -> Iterator[Services]:
     """Run the services of a data folder as long as the block lasts; inside it a run can be launched at once.
 
-    `definitions` is the module of the code location.
+    `definitions` is the module of the code location; with `reload` it is loaded again whenever its code changes.
 
     The schema is brought up to date first. A process that ends is started again, with growing delays and a limited
     number of times; `report` is told. However the block or this process ends, also by SIGKILL, no process that was
@@ -182,14 +183,29 @@ def running_services(
         guard = Guard(mark, folder, settings.data_folder, ownership.descriptor)
         stack.callback(guard.release)
         settings, postgres = _with_database(settings, guard)
-        children = make_children(settings, folder, mark, definitions)
+        children = make_children(settings, folder, mark, definitions, reload=reload)
         services = Services(
             settings, children, code_socket=folder / CODE_SOCKET, postgres=postgres, guard=guard, report=report
         )
         stack.callback(services.stop)
         services.start()
+        if reload:
+            stack.enter_context(_reloading(services, definitions, report))
         ownership.announce(Owner(owner.pid, owner.host, owner.port, is_ready=True))
         yield services
+
+
+@contextmanager
+def _reloading(services: Services, definitions: str, report: Report) -> Iterator[None]:
+    stopping = threading.Event()
+    arguments = (definitions, services.url, services.settings.code_location, report, stopping)
+    watcher = threading.Thread(target=reload_at_changes, args=arguments, name="code changes", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        watcher.join(_GRACE_SECONDS)  # a reload under way ends with the services
 
 
 def _with_database(settings: Settings, guard: Guard) -> tuple[Settings, EmbeddedPostgres | None]:

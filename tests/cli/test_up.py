@@ -16,13 +16,14 @@ from typing import Any
 
 import psutil
 import pytest
+from pydantic import SecretStr
 
 from beep_orchestration import embedded
 from beep_orchestration.service import WorkflowService
 from beep_orchestration.settings import Settings
-from beep_orchestration.supervisor import Services, find_owner
+from beep_orchestration.supervisor import Services, find_owner, running_services
 from beep_orchestration.supervisor.home import free_port
-from beep_orchestration.supervisor.readiness import find_readiness
+from beep_orchestration.supervisor.readiness import ask, find_readiness
 from tests.cli.conftest import TEXT
 from tests.waiting import wait_until
 
@@ -214,6 +215,62 @@ def test_a_service_that_dies_is_started_again_and_work_goes_on(services: Service
     with WorkflowService.connect(services.settings) as service:
         execution_id = service.start("extraction", {"document_id": name, "text": TEXT})
         assert service.wait(execution_id, timeout_seconds=120).status == "completed"
+
+
+CODE = """
+import dagster as dg
+
+@dg.op
+def nothing() -> None:
+    pass
+
+@dg.job(name={name!r})
+def only() -> None:
+    nothing()
+
+defs = dg.Definitions(jobs=[only])
+"""
+JOBS = "query { repositoriesOrError { ... on RepositoryConnection { nodes { jobs { name } } } } }"
+
+
+def test_changed_code_is_loaded_again_and_broken_code_ends_nothing(
+    empty_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = tmp_path / "code" / "changing_location.py"
+    code.parent.mkdir()
+    code.write_text(CODE.format(name="first"))
+    monkeypatch.setenv("PYTHONPATH", str(code.parent))
+    monkeypatch.syspath_prepend(str(code.parent))
+    settings = Settings(
+        database_url=SecretStr(empty_database_url),
+        data_folder=tmp_path / "data",
+        port=free_port("127.0.0.1"),
+        code_location="changing",
+    )
+    told: list[str] = []
+    with running_services(settings, told.append, definitions=code.stem, reload=True) as services:
+        before = services.pids
+        assert _jobs(services) == {"first"}
+        code.write_text("this is not Python")
+        wait_until(lambda: _location_error(services) is not None, 60, "the fault is shown")
+        code.write_text(CODE.format(name="second"))
+        wait_until(lambda: _location_error(services) is None and _jobs(services) == {"second"}, 60, "the code is new")
+        assert services.pids == before
+        wait_until(lambda: any("loaded again" in line for line in told), description="it is told")
+        assert any("does not load" in line for line in told)
+    assert User(settings.data_folder, settings.port).processes() == []
+
+
+def _location_error(services: Services) -> str | None:
+    found = find_readiness(services.url, services.settings.code_location)
+    assert found is not None
+    return found.location_error
+
+
+def _jobs(services: Services) -> set[str]:
+    """The names of the jobs that the webserver knows, without those that Dagster makes itself."""
+    (repository,) = ask(services.url, {"query": JOBS}, 10)["data"]["repositoriesOrError"]["nodes"]
+    return {job["name"] for job in repository["jobs"] if not job["name"].startswith("__")}
 
 
 def test_commands_find_the_port_of_the_services_of_their_data_folder(services: Services) -> None:
