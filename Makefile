@@ -8,7 +8,7 @@ BENCH := .venv-bench
 PREFECT := .venv-bench-prefect
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test bench faults lint types imports check migration lock clean
+.PHONY: help demo up test bench scores faults lint types imports check migration lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ check: lint types imports ## Lint, types and import contracts
 
 bench: $(BENCH)/.installed $(PREFECT)/.installed ## Compare with stock Dagster, DBOS, Prefect: make bench QUICK=1 ONLY=af
 	@BENCH_PREFECT_PYTHON=$(CURDIR)/$(PREFECT)/bin/python $(BENCH)/bin/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
+scores: $(INSTALLED) ## Score an extractor on data by others: make scores DATA=folder EXTRACTOR=local
+	@$(BIN)/python -m benchmarks.scores $(DATA) --extractor $(or $(EXTRACTOR),local)
 
 migration: $(INSTALLED) ## Write a migration for changed tables: make migration MESSAGE="what changes"
 	@$(BIN)/python migrations/write.py "$(MESSAGE)"

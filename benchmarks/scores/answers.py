@@ -1,0 +1,91 @@
+"""What our extractors answer, in the benchmarks' terms."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from beep_orchestration.extraction import (
+    Extractors,
+    batches,
+    chunk_text,
+    extract,
+    load_ontology,
+    resolve,
+)
+from beep_orchestration.extraction.model import Candidate, Entity, ExtractionInput
+from beep_orchestration.extraction.names import date_key, is_calendar_date
+from beep_orchestration.extraction.ontology import Ontology
+from benchmarks.scores.data import NamedEntity, Sentence
+from benchmarks.scores.names import TYPE_OF_CLASS, TYPE_OF_LABEL
+from benchmarks.scores.triples import Triple
+
+_MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Triples for a sentence; `admitted` of them are inside their relations' domains and ranges."""
+
+    triples: tuple[Triple, ...]
+    admitted: int
+
+
+def answer(sentence: Sentence, turtle: str, extractors: Extractors) -> Answer:
+    """The graph of a document that has this sentence only."""
+    graph = extract(ExtractionInput(document_id=sentence.id, text=sentence.text, ontology=turtle), extractors)
+    ontology = load_ontology(turtle)
+    entities = {entity.id: entity for entity in graph.entities}
+    ends = [(entities[found.subject], found.predicate, entities[found.object]) for found in graph.relations]
+    return Answer(
+        tuple(Triple(_written(first), predicate, _written(second)) for first, predicate, second in ends),
+        sum(_admits(ontology, predicate, first.type, second.type) for first, predicate, second in ends),
+    )
+
+
+def named_entities(text: str, extractors: Extractors) -> Iterator[NamedEntity]:
+    """Every entity of a document, by the built-in ontology; also numbers, which are in no graph."""
+    document = ExtractionInput(document_id="document", text=text)
+    ontology = load_ontology(None)
+    chunks = chunk_text(text, document.options)
+    mentions = [found for chunk in chunks for found in extractors.mentions.extract_mentions(text, chunk, ontology)]
+    for batch in batches(resolve(mentions), document.options.batch_size):
+        typed = {found.id: found.type for found in extractors.entities.classify_entities(text, batch, ontology)}
+        for candidate in batch:
+            spans = frozenset((mention.start, mention.end) for mention in candidate.mentions)
+            yield NamedEntity(_type_of(candidate, typed), spans)
+
+
+def _type_of(candidate: Candidate, typed: dict[str, str]) -> str:
+    label = candidate.mentions[0].label
+    return TYPE_OF_LABEL.get(label) or TYPE_OF_CLASS.get(typed.get(candidate.key, ""), "MISC")
+
+
+def _admits(ontology: Ontology, predicate: str, subject_type: str, object_type: str) -> bool:
+    return any(
+        ontology.allows(relation, subject_type, object_type)
+        for relation in ontology.relations
+        if relation.name == predicate
+    )
+
+
+def _written(entity: Entity) -> str:
+    """Names as they are; dates as the benchmark writes them, '1984' as '01 January 1984'."""
+    if not is_calendar_date(entity.name):
+        return entity.name
+    parts: Sequence[str] = date_key(entity.name).split("-")
+    if not all(part.isdigit() for part in parts):
+        return entity.name
+    year, month, day = (*parts, "01", "01")[:3]
+    return f"{day} {_MONTHS[int(month) - 1]} {year}"
