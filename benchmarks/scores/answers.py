@@ -1,6 +1,7 @@
 """What our extractors answer, in the benchmarks' terms."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from beep_orchestration.extraction import (
@@ -12,26 +13,14 @@ from beep_orchestration.extraction import (
     resolve,
 )
 from beep_orchestration.extraction.model import Candidate, Entity, ExtractionInput
-from beep_orchestration.extraction.names import date_key, is_calendar_date
+from beep_orchestration.extraction.names import date_key
 from beep_orchestration.extraction.ontology import Ontology
 from benchmarks.scores.data import NamedEntity, Sentence
 from benchmarks.scores.names import TYPE_OF_CLASS, TYPE_OF_LABEL
 from benchmarks.scores.triples import Triple
 
-_MONTHS = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)
+_MONTHS = "January February March April May June July August September October November December".split()  # noqa: SIM905
+_DATE = re.compile(r"(?P<year>\d{4})(?:-(?P<month>0[1-9]|1[0-2])(?:-(?P<day>\d\d))?)?")
 
 
 @dataclass(frozen=True)
@@ -82,10 +71,7 @@ def _admits(ontology: Ontology, predicate: str, subject_type: str, object_type: 
 
 def _written(entity: Entity) -> str:
     """Names as they are; dates as the benchmark writes them, '1984' as '01 January 1984'."""
-    if not is_calendar_date(entity.name):
+    found = _DATE.fullmatch(date_key(entity.name))
+    if found is None:
         return entity.name
-    parts: Sequence[str] = date_key(entity.name).split("-")
-    if not all(part.isdigit() for part in parts):
-        return entity.name
-    year, month, day = (*parts, "01", "01")[:3]
-    return f"{day} {_MONTHS[int(month) - 1]} {year}"
+    return f"{found['day'] or '01'} {_MONTHS[int(found['month'] or 1) - 1]} {found['year']}"
