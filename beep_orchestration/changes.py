@@ -101,15 +101,16 @@ class ChangeGroup:
         return newest[0].attempt.activity_name if newest else current
 
     def advance(self, checkpoint: Checkpoint) -> tuple[Checkpoint, list[Json]]:
-        """The checkpoint after these changes, and the progress that each completed attempt makes."""
+        """The checkpoint after these changes, and the progress that begun types and completed attempts make."""
         stages = dict(checkpoint.stages)
+        payloads: list[Json] = []
         for begin in self.stages:
             attempts = stages[begin.activity_type].attempts if begin.activity_type in stages else 0
             stages[begin.activity_type] = StageProgress(done=begin.done, total=begin.total, attempts=attempts)
+            payloads.append(progress_payload(begin.activity_type, None, stages[begin.activity_type]))
         for start in self.started:
             kind = start.attempt.activity_type
             stages[kind] = stages[kind].model_copy(update={"attempts": stages[kind].attempts + 1})
-        payloads: list[Json] = []
         for complete in self.completed:
             kind = complete.attempt.activity_type
             stages[kind] = stages[kind].model_copy(update={"done": stages[kind].done + 1})

@@ -99,7 +99,7 @@ def _resume_or_refuse(
 
 
 def _take(tables: WorkflowPersistence, execution: ExecutionRow, dagster_run_id: str, lease_seconds: float) -> Claim:
-    epoch = tables.executions.claim(execution.id)
+    epoch = tables.executions.claim(execution.id, dagster_run_id)
     if epoch is None:
         raise ClaimLostError(execution.id, dagster_run_id, "it ended while it was claimed")
     tables.runs.claim(dagster_run_id, epoch, lease_seconds)

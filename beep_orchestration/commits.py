@@ -176,7 +176,7 @@ class CheckpointWriter:
             if group.is_empty:
                 self._check_claim(tables)
             elif not (is_repeated and self._is_committed(tables, group)):
-                sequence = self._advance(tables, current, checkpoint, progress)
+                sequence = self._advance(tables, group, current, checkpoint, len(progress))
                 self._write_rows(tables, group, progress, sequence)
             if time.monotonic() >= self._renew_at:
                 self._renew_lease(tables)
@@ -185,15 +185,15 @@ class CheckpointWriter:
         self._fault_points(group, "after")
 
     def _advance(
-        self, tables: WorkflowPersistence, current: str | None, checkpoint: Checkpoint, progress: list[Json]
+        self, tables: WorkflowPersistence, group: ChangeGroup, current: str | None, checkpoint: Checkpoint, signals: int
     ) -> int:
         sequence = tables.executions.advance(
             self._execution.id,
             self._epoch,
             current_activity=current,
             checkpoint=checkpoint,
-            signals=len(progress),
-            is_progress=bool(progress),
+            signals=signals,
+            is_progress=bool(group.completed),
         )
         if sequence is None:
             self._check_claim(tables)

@@ -78,7 +78,39 @@ def activity_sources_of(target: ActivityStatus) -> frozenset[ActivityStatus]:
 
 
 PROGRESS_SIGNAL = "progress"
-"""The name of the signals that executions write about themselves; senders may not use it."""
+STATE_SIGNAL = "state"
+RESERVED_SIGNALS = frozenset({PROGRESS_SIGNAL, STATE_SIGNAL})
+"""The names of the signals that executions write about themselves; senders may not use them."""
+
+
+class StateChange(StrEnum):
+    """What a `state` signal tells, in the transaction that makes the change."""
+
+    ACCEPTED = "accepted"
+    CLAIMED = "claimed"
+    PARKED = "parked"
+    PAUSED = "paused"
+    PAUSE_ENDED = "pause_ended"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    RESUMED = "resumed"
+
+    @property
+    def status(self) -> ExecutionStatus:
+        """The execution's status after the change."""
+        match self:
+            case StateChange.COMPLETED | StateChange.FAILED | StateChange.CANCELLED:
+                return ExecutionStatus(self.value)
+            case (
+                StateChange.ACCEPTED
+                | StateChange.CLAIMED
+                | StateChange.PARKED
+                | StateChange.PAUSED
+                | StateChange.PAUSE_ENDED
+                | StateChange.RESUMED
+            ):
+                return ExecutionStatus.RUNNING
 
 
 class Model(BaseModel):

@@ -53,8 +53,8 @@ def error_info(error: BaseException, *, activity_name: str | None = None, attemp
     )
 
 
-def progress_payload(activity_type: str, activity_name: str, progress: StageProgress) -> Json:
-    """What a `progress` signal says when an activity is completed."""
+def progress_payload(activity_type: str, activity_name: str | None, progress: StageProgress) -> Json:
+    """What a `progress` signal says when an activity is completed, or, without one, when its type begins."""
     return {
         "activity": activity_name,
         "activity_type": activity_type,

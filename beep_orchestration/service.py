@@ -27,7 +27,7 @@ from beep_orchestration.errors import (
 )
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, WorkflowSignalId, execution_id_for_key
 from beep_orchestration.models import (
-    PROGRESS_SIGNAL,
+    RESERVED_SIGNALS,
     CancelResult,
     ExecutionPage,
     ExecutionStatus,
@@ -311,7 +311,7 @@ class WorkflowService:
 
     def _checked_signal(self, name: str, payload: Mapping[str, Any]) -> Json:
         _check_text("signal_name", name, _LONGEST_NAME)
-        if name == PROGRESS_SIGNAL:
+        if name in RESERVED_SIGNALS:
             raise InvalidInputError("signal_name", f"{name!r} is written by executions only", "choose another name")
         return _storable_payload(payload, self._settings.maximum_signal_bytes)
 

@@ -49,7 +49,7 @@ def claimed(tables: WorkflowPersistence, **overrides: Any) -> ExecutionRow:
     """An execution that a run has claimed; its epoch is 1."""
     execution = accepted(tables, **overrides)
     tables.runs.save(dagster_run_of(execution), execution.id, execution.organization_id)
-    epoch = tables.executions.claim(execution.id)
+    epoch = tables.executions.claim(execution.id, dagster_run_of(execution))
     assert epoch is not None
     tables.runs.claim(dagster_run_of(execution), epoch, LEASE_SECONDS)
     return tables.executions.load(execution.id)

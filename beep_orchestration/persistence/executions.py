@@ -9,10 +9,10 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from beep_orchestration.errors import WorkflowNotFoundError
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId
-from beep_orchestration.models import Checkpoint, ErrorInfo, ExecutionStatus, Json, sources_of
-from beep_orchestration.persistence.notifications import EXECUTION_ENDED, notification
+from beep_orchestration.models import Checkpoint, ErrorInfo, ExecutionStatus, Json, StateChange, sources_of
 from beep_orchestration.persistence.pauses import EVERYONE
 from beep_orchestration.persistence.rows import ExecutionRow, NewExecution
+from beep_orchestration.persistence.state_changes import NEXT_SEQUENCE, told
 from beep_orchestration.tables import execution, pause, run
 
 _COLUMNS = (
@@ -70,11 +70,11 @@ class Executions:
                 started_at=CLOCK,
                 updated_at=CLOCK,
                 launch_at=CLOCK + seconds(launch_after_seconds),
+                signal_sequence=1,
             )
             .on_conflict_do_nothing()
-            .returning(execution.c.id)
         )
-        return self._connection.execute(statement).one_or_none() is not None
+        return self._is_changed(told(statement, StateChange.ACCEPTED))
 
     def find(
         self, execution_id: WorkflowExecutionId, organization_id: OrganizationId | None = None, *, lock: bool = False
@@ -204,9 +204,17 @@ class Executions:
         statement = (
             update(execution)
             .where(_claimed(execution_id, epoch))
-            .values(launch_at=wake_at, launches=0, epoch=execution.c.epoch + 1, current_activity=None, updated_at=CLOCK)
+            .values(
+                launch_at=wake_at,
+                launches=0,
+                epoch=execution.c.epoch + 1,
+                current_activity=None,
+                updated_at=CLOCK,
+                signal_sequence=NEXT_SEQUENCE,
+            )
         )
-        return self._connection.execute(statement).rowcount == 1
+        waiting_for = {"waiting_for": execution.c.checkpoint["waiting_for"]}
+        return self._is_changed(told(statement, StateChange.PARKED, from_row=waiting_for))
 
     def pause(self, execution_id: WorkflowExecutionId) -> bool:
         """Let no activity of a running execution start any more; false, and no change, if it is paused or has ended."""
@@ -217,9 +225,9 @@ class Executions:
                 execution.c.status == ExecutionStatus.RUNNING,
                 execution.c.paused_at.is_(None),
             )
-            .values(paused_at=CLOCK, updated_at=CLOCK)
+            .values(paused_at=CLOCK, updated_at=CLOCK, signal_sequence=NEXT_SEQUENCE)
         )
-        return self._connection.execute(statement).rowcount == 1
+        return self._is_changed(told(statement, StateChange.PAUSED))
 
     def end_pause(self, execution_id: WorkflowExecutionId) -> bool:
         """Let a paused execution go on; it is due for a launch now. False, and no change, if it is not paused."""
@@ -230,19 +238,24 @@ class Executions:
                 execution.c.status == ExecutionStatus.RUNNING,
                 execution.c.paused_at.is_not(None),
             )
-            .values(paused_at=None, launch_at=CLOCK, updated_at=CLOCK)
+            .values(paused_at=None, launch_at=CLOCK, updated_at=CLOCK, signal_sequence=NEXT_SEQUENCE)
         )
-        return self._connection.execute(statement).rowcount == 1
+        return self._is_changed(told(statement, StateChange.PAUSE_ENDED))
 
-    def claim(self, execution_id: WorkflowExecutionId) -> int | None:
+    def claim(self, execution_id: WorkflowExecutionId, dagster_run_id: str) -> int | None:
         """Begin the next epoch of a running execution and return it; None if the execution is not running."""
         statement = (
             update(execution)
             .where(execution.c.id == execution_id, execution.c.status == ExecutionStatus.RUNNING)
-            .values(epoch=execution.c.epoch + 1, launches=execution.c.launches + 1, updated_at=CLOCK)
-            .returning(execution.c.epoch)
+            .values(
+                epoch=execution.c.epoch + 1,
+                launches=execution.c.launches + 1,
+                updated_at=CLOCK,
+                signal_sequence=NEXT_SEQUENCE,
+            )
         )
-        epoch: int | None = self._connection.execute(statement).scalar_one_or_none()
+        change = told(statement, StateChange.CLAIMED, {"dagster_run_id": dagster_run_id})
+        epoch: int | None = self._connection.execute(change).scalar_one_or_none()
         return epoch
 
     def advance(
@@ -294,21 +307,17 @@ class Executions:
 
     def complete(self, execution_id: WorkflowExecutionId, epoch: int, output: Json) -> bool:
         """`running -> completed` by the run that holds the claim; false, and no change, otherwise."""
-        return self._change(execution_id, ExecutionStatus.COMPLETED, epoch=epoch, output=output, current_activity=None)
+        return self._end(execution_id, StateChange.COMPLETED, epoch=epoch, output=output)
 
     def fail(self, execution_id: WorkflowExecutionId, error: ErrorInfo, *, epoch: int | None = None) -> bool:
         """`running -> failed`; with an epoch only by the run that holds that claim. False, and no change, otherwise."""
-        return self._change(
-            execution_id,
-            ExecutionStatus.FAILED,
-            epoch=epoch,
-            error=error.model_dump(mode="json"),
-            current_activity=None,
-        )
+        stored = error.model_dump(mode="json")
+        told_error = error.model_dump(mode="json", exclude={"stack"})
+        return self._end(execution_id, StateChange.FAILED, {"error": told_error}, epoch=epoch, error=stored)
 
     def cancel(self, execution_id: WorkflowExecutionId) -> bool:
         """`running -> cancelled`; false, and no change, if the execution has ended before."""
-        return self._change(execution_id, ExecutionStatus.CANCELLED, current_activity=None)
+        return self._end(execution_id, StateChange.CANCELLED)
 
     def resume(self, execution_id: WorkflowExecutionId, *, launch_after_seconds: float) -> bool:
         """`failed -> running` or `cancelled -> running`, to be launched as by `save`.
@@ -327,22 +336,38 @@ class Executions:
                 launches=0,
                 paused_at=None,
                 epoch=execution.c.epoch + 1,
+                signal_sequence=NEXT_SEQUENCE,
             )
         )
-        return self._connection.execute(statement).rowcount == 1
+        return self._is_changed(told(statement, StateChange.RESUMED))
 
-    def _change(
-        self, execution_id: WorkflowExecutionId, target: ExecutionStatus, *, epoch: int | None = None, **values: Any
+    def _is_changed(self, change: Select[Any]) -> bool:
+        return self._connection.execute(change).one_or_none() is not None
+
+    def _end(
+        self,
+        execution_id: WorkflowExecutionId,
+        change: StateChange,
+        details: Json | None = None,
+        *,
+        epoch: int | None = None,
+        **values: Any,
     ) -> bool:
         statement = (
             update(execution)
-            .where(execution.c.id == execution_id, execution.c.status.in_(sources_of(target)))
-            .values(status=target, completed_at=CLOCK, updated_at=CLOCK, **values)
+            .where(execution.c.id == execution_id, execution.c.status.in_(sources_of(change.status)))
+            .values(
+                status=change.status,
+                current_activity=None,
+                completed_at=CLOCK,
+                updated_at=CLOCK,
+                signal_sequence=NEXT_SEQUENCE,
+                **values,
+            )
         )
         if epoch is not None:
             statement = statement.where(execution.c.epoch == epoch)
-        told = self._connection.execute(statement.returning(notification(EXECUTION_ENDED, execution.c.id)))
-        return told.one_or_none() is not None
+        return self._is_changed(told(statement, change, details))
 
     def _load_column(
         self, column: Any, execution_id: WorkflowExecutionId, organization_id: OrganizationId | None

@@ -24,7 +24,7 @@ from tests.durability.workflow import (
     completed,
     load,
     running,
-    signals,
+    sent_signals,
     snapshot,
     start,
     statuses,
@@ -277,5 +277,5 @@ def test_cancels_signals_and_checkpoints_at_once_never_lock_each_other_out(
     ):
         pass
     assert first + second + third == []
-    assert min(len(signals(database, execution)), len(completed(database, execution)), len(refused)) > 0
+    assert min(len(sent_signals(database, execution)), len(completed(database, execution)), len(refused)) > 0
     assert_consistent(database, execution)

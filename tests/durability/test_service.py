@@ -24,7 +24,7 @@ from beep_orchestration.models import ExecutionStatus
 from beep_orchestration.persistence import Database
 from beep_orchestration.service import WorkflowService
 from beep_orchestration.settings import Settings
-from tests.durability.workflow import STAGE, Journal, end_sessions, load, running, signals, snapshot
+from tests.durability.workflow import STAGE, Journal, end_sessions, load, running, sent_signals, snapshot
 from tests.factories import OTHER_ORGANIZATION, accepted, claimed, ended
 from tests.waiting import wait_until
 
@@ -216,9 +216,9 @@ def test_what_is_no_id_of_an_execution_is_refused(
 def test_signals_are_stored_in_order(database: Database, service: WorkflowService) -> None:
     execution = service.start("extraction", DOCUMENT)
     ids = [service.signal(execution, "note", {"text": text}) for text in ("first", "\u2028", "\\u0000")]
-    stored = signals(database, execution)
+    stored = sent_signals(database, execution)
     assert [signal.id for signal in stored] == ids
-    assert [signal.sequence for signal in stored] == [1, 2, 3]
+    assert [signal.sequence for signal in stored] == [2, 3, 4]
     assert [signal.payload["text"] for signal in stored] == ["first", "\u2028", "\\u0000"]
 
 
@@ -228,6 +228,7 @@ BAD_SIGNALS: dict[str, tuple[str, Any, str | None, str]] = {
     "NUL in the name": ("n\x00", {}, None, "signal_name"),
     "surrogate in the name": ("n\ud800", {}, None, "signal_name"),
     "reserved name": ("progress", {}, None, "signal_name"),
+    "name of state changes": ("state", {}, None, "signal_name"),
     "NUL": ("note", {"text": ["a\x00"]}, None, "payload"),
     "surrogate": ("note", {"\ud800": 1}, None, "payload"),
     "not JSON": ("note", {"time": object()}, None, "payload"),
@@ -249,7 +250,7 @@ def test_a_bad_signal_names_the_field_and_stores_nothing(
     with pytest.raises(InvalidInputError) as refusal:
         service.signal(execution, name, payload, sender_key=key)
     assert refusal.value.field == field
-    assert signals(database, execution) == []
+    assert sent_signals(database, execution) == []
 
 
 @pytest.mark.parametrize("status", [ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED])
@@ -260,7 +261,7 @@ def test_an_execution_that_has_ended_takes_no_signals(
         execution = ended(tables, status).id
     with pytest.raises(WorkflowStateError, match=f"is {status}: it takes no signals"):
         service.signal(execution, "note", {})
-    assert signals(database, execution) == []
+    assert sent_signals(database, execution) == []
 
 
 def test_a_repeated_signal_is_stored_once_also_after_the_end(database: Database, service: WorkflowService) -> None:
@@ -268,15 +269,15 @@ def test_a_repeated_signal_is_stored_once_also_after_the_end(database: Database,
     first = service.signal(execution, "note", {"number": 1}, sender_key="note-1")
     service.cancel(execution)
     assert service.signal(execution, "note", {"number": 1}, sender_key="note-1") == first
-    assert len(signals(database, execution)) == 1
+    assert len(sent_signals(database, execution)) == 1
 
 
 def test_a_signal_repeated_by_many_at_once_is_stored_once(database: Database, service: WorkflowService) -> None:
     execution = service.start("extraction", DOCUMENT)
     answers = at_once(lambda _: service.signal(execution, "note", {}, sender_key="note-1"))
     assert len(answers) == CALLERS
-    assert {str(answer) for answer in answers} == {str(signals(database, execution)[0].id)}
-    assert len(signals(database, execution)) == 1
+    assert {str(answer) for answer in answers} == {str(sent_signals(database, execution)[0].id)}
+    assert len(sent_signals(database, execution)) == 1
 
 
 def test_signals_of_many_senders_have_no_gap_and_keep_each_senders_order(
@@ -289,8 +290,8 @@ def test_signals_of_many_senders_have_no_gap_and_keep_each_senders_order(
             service.signal(execution, "note", {"sender": sender, "number": number})
 
     at_once(send_ten, callers=5)
-    stored = signals(database, execution)
-    assert [signal.sequence for signal in stored] == list(range(1, 51))
+    stored = sent_signals(database, execution)
+    assert [signal.sequence for signal in stored] == list(range(2, 52))
     for sender in range(5):
         assert [s.payload["number"] for s in stored if s.payload["sender"] == sender] == list(range(10))
 

@@ -18,7 +18,7 @@ from beep_orchestration.changes import BeginStage, Change, CompleteAttempt, EndE
 from beep_orchestration.claims import Claim
 from beep_orchestration.commits import CheckpointWriter
 from beep_orchestration.errors import ClaimLostError, ExecutionCancelledError, WorkflowStateError
-from beep_orchestration.models import EXECUTION_TRANSITIONS, ActivityStatus, ExecutionStatus
+from beep_orchestration.models import EXECUTION_TRANSITIONS, STATE_SIGNAL, ActivityStatus, ExecutionStatus, StateChange
 from beep_orchestration.persistence import ActivityRow, Database
 from beep_orchestration.persistence.activities import NewAttempt
 from beep_orchestration.reconciliation import cancel_execution
@@ -49,6 +49,7 @@ class Expected:
     made: dict[str, int] = field(default_factory=dict)
     running: set[str] = field(default_factory=set)
     claimed: set[str] = field(default_factory=set)
+    told: list[StateChange] = field(default_factory=lambda: [StateChange.ACCEPTED])
 
 
 class Interleavings(RuleBasedStateMachine):
@@ -57,7 +58,7 @@ class Interleavings(RuleBasedStateMachine):
     @initialize()
     def accept(self) -> None:
         self.execution = start(self.database)
-        self.expected, self.signals = Expected(), 0
+        self.expected, self.signals, self.begun = Expected(), 0, 0
         self.holders: list[Holder] = []
         self.before_epoch: dict[int, dict[str, ActivityRow]] = {}
 
@@ -82,12 +83,14 @@ class Interleavings(RuleBasedStateMachine):
     def _begins(self, held: Claim, *, epochs: int) -> None:
         assert held.epoch == self.expected.epoch + epochs
         self.expected.status, self.expected.epoch = ExecutionStatus.RUNNING, held.epoch
+        self.expected.told += [StateChange.RESUMED] * (epochs - 1) + [StateChange.CLAIMED]
         self.expected.running.clear()
         self.before_epoch[held.epoch] = {row.id: row for row in attempts(self.database, self.execution)}
         holder = Holder(CheckpointWriter(self.database, held, lease_seconds=LONG_LEASE), held.epoch)
         self.holders.append(holder)
         begin = BeginStage(activity_type=STAGE, total=len(ACTIVITIES), done=len(self.expected.completed))
         assert self._commits(holder, begin)
+        self.begun += 1
 
     @precondition(lambda self: self.holders)
     @rule(data=st.data(), name=st.sampled_from(ACTIVITIES))
@@ -131,6 +134,7 @@ class Interleavings(RuleBasedStateMachine):
         change = EndExecution(output={"by": holder.epoch}) if succeeds else EndExecution(error=ERROR)
         if self._commits(holder, change):
             self.expected.status = ExecutionStatus.COMPLETED if succeeds else ExecutionStatus.FAILED
+            self.expected.told.append(StateChange(self.expected.status))
             self.expected.running.clear()
 
     def _commits(self, holder: Holder, change: Change, ended: NewAttempt | None = None) -> bool:
@@ -153,6 +157,7 @@ class Interleavings(RuleBasedStateMachine):
         assert cancelled_now == (self.expected.status is ExecutionStatus.RUNNING)
         if cancelled_now:
             self.expected.status = ExecutionStatus.CANCELLED
+            self.expected.told.append(StateChange.CANCELLED)
             self.expected.running.clear()
 
     @rule()
@@ -163,6 +168,7 @@ class Interleavings(RuleBasedStateMachine):
         if resumed:
             self.expected.status = ExecutionStatus.RUNNING
             self.expected.epoch += 1
+            self.expected.told.append(StateChange.RESUMED)
 
     @rule()
     def is_signalled(self) -> None:
@@ -174,12 +180,15 @@ class Interleavings(RuleBasedStateMachine):
     def the_tables_say_what_the_model_says(self) -> None:
         with self.database.transaction() as tables:
             row, made = tables.executions.load(self.execution), tables.activities.list_attempts(self.execution)
-            sequence = [signal.sequence for signal in tables.signals.load(self.execution, limit=10_000)]
+            signals = tables.signals.load(self.execution, limit=10_000)
         assert (row.status, row.epoch) == (self.expected.status, self.expected.epoch)
         done = [attempt.activity_name for attempt in made if attempt.status is ActivityStatus.COMPLETED]
         assert sorted(done) == sorted(self.expected.completed)
         assert {attempt.id for attempt in made if attempt.status is ActivityStatus.RUNNING} == self.expected.running
-        assert sequence == list(range(1, self.signals + len(done) + 1))
+        told = [signal.payload["change"] for signal in signals if signal.signal_name == STATE_SIGNAL]
+        assert told == self.expected.told
+        expected = len(told) + self.begun + self.signals + len(done)
+        assert [signal.sequence for signal in signals] == list(range(1, expected + 1))
         self._nothing_of_an_old_epoch_has_changed({attempt.id: attempt for attempt in made})
 
     def _nothing_of_an_old_epoch_has_changed(self, now: dict[str, ActivityRow]) -> None:

@@ -128,7 +128,7 @@ def broken_signals(installation: Installation, execution_ids: Sequence[str]) -> 
             SELECT sequence FROM knowledge_workflow_signal WHERE workflow_execution_id = execution.id ORDER BY sequence
         ), ARRAY(
             SELECT payload ->> 'activity' FROM knowledge_workflow_signal
-            WHERE workflow_execution_id = execution.id AND signal_name = 'progress'
+            WHERE workflow_execution_id = execution.id AND signal_name = 'progress' AND payload -> 'activity' <> 'null'
         ), ARRAY(
             SELECT activity_name FROM knowledge_workflow_activity
             WHERE workflow_execution_id = execution.id AND status = 'completed'

@@ -133,18 +133,18 @@ def _advance(tables: WorkflowPersistence, run_holds: ExecutionRow, *, is_progres
 
 def test_each_claim_begins_the_next_epoch(tables: WorkflowPersistence) -> None:
     execution = accepted(tables)
-    assert [tables.executions.claim(execution.id) for _ in range(3)] == [1, 2, 3]
+    assert [tables.executions.claim(execution.id, "run") for _ in range(3)] == [1, 2, 3]
 
 
 def test_a_run_without_the_claim_changes_nothing(tables: WorkflowPersistence) -> None:
     zombie = claimed(tables)
-    tables.executions.claim(zombie.id)
+    tables.executions.claim(zombie.id, "successor")
     before = tables.executions.load(zombie.id)
     assert _advance(tables, zombie) is None
     assert not tables.executions.complete(zombie.id, zombie.epoch, {"entities": []})
     assert not tables.executions.fail(zombie.id, ERROR, epoch=zombie.epoch)
     assert tables.executions.load(zombie.id) == before
-    assert _advance(tables, before) == 1
+    assert _advance(tables, before) is not None
 
 
 def test_what_a_run_reached_is_loaded_and_survives_a_resume(tables: WorkflowPersistence) -> None:
@@ -190,7 +190,7 @@ def test_one_execution_is_taken_on_the_same_terms(tables: WorkflowPersistence) -
 def test_progress_gives_later_workers_a_new_chance(tables: WorkflowPersistence) -> None:
     execution = accepted(tables)
     for launches in (1, 2):
-        assert tables.executions.claim(execution.id) == launches
+        assert tables.executions.claim(execution.id, "run") == launches
         assert tables.executions.load(execution.id).launches == launches
     execution = tables.executions.load(execution.id)
     _advance(tables, execution)

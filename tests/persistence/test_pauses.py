@@ -49,7 +49,7 @@ def test_a_paused_execution_is_launched_when_its_pause_ends(tables: WorkflowPers
 
 def test_a_parked_execution_is_launched_when_it_is_woken(tables: WorkflowPersistence) -> None:
     execution = accepted(tables)
-    epoch = tables.executions.claim(execution.id)
+    epoch = tables.executions.claim(execution.id, "run")
     assert epoch is not None
     assert not tables.executions.park(execution.id, epoch + 1, wake_at=None)
     assert tables.executions.park(execution.id, epoch, wake_at=None)

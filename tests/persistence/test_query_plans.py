@@ -41,14 +41,15 @@ def _id_of(number: int) -> WorkflowExecutionId:
 ONE = _id_of(EXECUTIONS)
 LOAD = f"""
 INSERT INTO knowledge_workflow_execution (id, organization_id, workflow_type, workflow_version, status, input, output,
-    started_at, completed_at, updated_at, input_digest, idempotency_key, launch_at)
+    started_at, completed_at, updated_at, input_digest, idempotency_key, launch_at, signal_sequence)
 SELECT 'knowledge_workflow_execution__' || {_uuid("n")},
     CASE n % 3 WHEN 0 THEN '{ORGANIZATION}'
         ELSE 'shared_organization__00000000-0000-7000-8000-00000000000' || (n % 3) END,
     'extraction', 1, CASE WHEN is_running THEN 'running' ELSE 'completed' END, '{{}}',
     CASE WHEN NOT is_running THEN '{{}}'::jsonb END,
     started_at, CASE WHEN NOT is_running THEN started_at END, started_at, '', 'key-' || n,
-    now() + CASE n % 4 WHEN 0 THEN - interval '1 hour' ELSE interval '1 hour' END
+    now() + CASE n % 4 WHEN 0 THEN - interval '1 hour' ELSE interval '1 hour' END,
+    CASE WHEN n >= {EXECUTIONS - 9} THEN {SIGNALS_OF_ONE} ELSE 0 END
 FROM (SELECT n, n > {EXECUTIONS - RUNNING} AS is_running,
     timestamptz '2026-01-01 00:00Z' + n * interval '1 minute' AS started_at
     FROM generate_series(1, {EXECUTIONS}) AS n) AS numbers;
@@ -164,7 +165,7 @@ PER_TYPE = ATTEMPTS_OF_ONE // 3
 
 QUESTIONS = [
     Question("status by id", lambda t: t.executions.find(ONE, ORGANIZATION), f"pk_{EXECUTION}", 1),
-    Question("claim", lambda t: t.executions.claim(ONE), f"pk_{EXECUTION}", 1),
+    Question("claim", lambda t: t.executions.claim(ONE, "run-77-1"), f"pk_{EXECUTION}", 1),
     Question("first page", lambda t: t.executions.list_newest(ORGANIZATION, limit=20), f"ix_{EXECUTION}_newest", 20),
     Question("later page", _page, f"ix_{EXECUTION}_newest", 21),
     Question(

@@ -23,7 +23,7 @@ GROUPS = [1, 2, 3] * 5
 def test_what_is_saved_is_loaded(tables: WorkflowPersistence) -> None:
     execution = accepted(tables)
     sent = with_signal(tables, execution.id, payload={"answer": ["yes", None, 1.5, "Zoë"]}, sender_key="key-1")
-    (row,) = tables.signals.load(execution.id, limit=10)
+    (row,) = tables.signals.load(execution.id, name=sent.signal_name, limit=10)
     assert {name: getattr(row, name) for name in vars(sent)} == vars(sent)
     assert tables.signals.find_sent(execution.id, "key-1") == row
     assert tables.signals.find_sent(execution.id, "key-2") is None
@@ -32,27 +32,28 @@ def test_what_is_saved_is_loaded(tables: WorkflowPersistence) -> None:
 
 def test_signals_are_read_in_order_after_a_cursor_and_by_name(tables: WorkflowPersistence) -> None:
     execution, other = accepted(tables), accepted(tables)
-    for number in range(1, 8):
+    for number in range(2, 9):
         with_signal(tables, execution.id, signal_name="even" if number % 2 == 0 else "odd")
         with_signal(tables, other.id)
 
     def read(*, after: int = 0, limit: int = 99, name: str | None = None) -> list[int]:
         return [row.sequence for row in tables.signals.load(execution.id, after=after, limit=limit, name=name)]
 
-    assert read() == [1, 2, 3, 4, 5, 6, 7]
+    assert read() == [1, 2, 3, 4, 5, 6, 7, 8]
     assert read(after=2, limit=3) == [3, 4, 5]
     assert read(after=2, limit=2, name="even") == [4, 6]
-    assert read(after=7) == []
+    assert read(after=8) == []
 
 
 def test_a_run_reserves_numbers_for_all_signals_of_a_checkpoint(tables: WorkflowPersistence) -> None:
     execution = claimed(tables)
-    assert tables.executions.reserve_signals(execution.id, 2) == 2
+    before = tables.signals.load(execution.id, limit=10)[-1].sequence
+    assert tables.executions.reserve_signals(execution.id, 2) == before + 2
     last = tables.executions.advance(
         execution.id, execution.epoch, current_activity=None, checkpoint=Checkpoint(), signals=3, is_progress=True
     )
-    assert last == 5
-    assert tables.executions.reserve_signals(execution.id, 1) == 6
+    assert last == before + 5
+    assert tables.executions.reserve_signals(execution.id, 1) == before + 6
 
 
 def test_an_unknown_execution_has_no_signals_to_reserve(tables: WorkflowPersistence) -> None:
@@ -72,7 +73,7 @@ def test_a_number_that_was_reserved_by_a_failed_transaction_is_given_again(datab
     with pytest.raises(ZeroDivisionError):
         _send_and_fail(database, execution.id)
     with database.transaction() as tables:
-        assert with_signal(tables, execution.id).sequence == 1
+        assert with_signal(tables, execution.id).sequence == 2
 
 
 def test_a_sender_waits_for_the_one_before_it(database: Database) -> None:
@@ -89,9 +90,9 @@ def test_a_sender_waits_for_the_one_before_it(database: Database) -> None:
         second = threads.submit(send)
         wait_until(lambda: _waiting_for_a_lock(database), description="the second sender waits for the row")
         with database.transaction() as reader:
-            assert reader.signals.load(execution.id, limit=10) == []
+            assert [row.sequence for row in reader.signals.load(execution.id, limit=10)] == [1]
         first.connection.commit()
-        assert (sent_first.sequence, second.result(timeout=30).sequence) == (1, 2)
+        assert (sent_first.sequence, second.result(timeout=30).sequence) == (2, 3)
 
 
 def _waiting_for_a_lock(database: Database) -> bool:
@@ -113,7 +114,7 @@ def test_a_reader_with_a_cursor_misses_none_of_many_senders(database_url: str) -
             seen = _read_all(database, execution.id)
             for sender in senders:
                 sender.result(timeout=30)
-    assert seen == list(range(1, SENDERS * sum(GROUPS) + 1))
+    assert seen == list(range(1, SENDERS * sum(GROUPS) + 2))
 
 
 def _send_many(database: Database, execution_id: WorkflowExecutionId, barrier: threading.Barrier) -> None:
@@ -143,7 +144,7 @@ def _read_all(database: Database, execution_id: WorkflowExecutionId) -> list[int
         with database.transaction() as tables:
             new = tables.signals.load(execution_id, after=seen[-1] if seen else 0, limit=7)
         seen.extend(row.sequence for row in new)
-        return len(seen) >= SENDERS * sum(GROUPS)
+        return len(seen) > SENDERS * sum(GROUPS)
 
     wait_until(has_seen_all, description="every signal was read")
     return seen
