@@ -29,6 +29,7 @@ _EXPECTED_INSTANCE: dict[str, Callable[[Any], bool]] = {
     "run_monitoring.free_slots_after_run_end_seconds": lambda value: isinstance(value, int) and value > 0,
     "run_retries.enabled": lambda value: value in {None, False},
 }
+_RESUMES = "run_monitoring.max_resume_run_attempts"
 _CHECKOUT = "take dagster.yaml from the project's repository, or correct the entry"
 
 
@@ -121,6 +122,8 @@ def _try_model() -> str:
 def _try_instance() -> str:
     instance = yaml.safe_load(INSTANCE_FILE.read_text(encoding="utf-8"))
     wrong = [path for path, is_right in _EXPECTED_INSTANCE.items() if not is_right(_entry(instance, path))]
+    if _entry(instance, "run_launcher") is None and _entry(instance, _RESUMES):
+        wrong.append(f"{_RESUMES} (Dagster's default launcher resumes no run: remove the entry)")
     if wrong:
         raise ValueError(f"{INSTANCE_FILE}: unexpected {', '.join(wrong)}")
     return f"{INSTANCE_FILE} has the storage, queue and monitoring that the workflows need"

@@ -88,6 +88,7 @@ def test_a_data_folder_that_cannot_be_written_to_is_a_problem(
         ("class: WorkflowStorage", "class: Another"),
         ("class: PromptRunCoordinator", "class: DefaultRunCoordinator"),
         ("free_slots_after_run_end_seconds: ", "free_slots_after_run_end_seconds: 0 #"),
+        ("run_launcher:", "ignored:"),  # the default launcher resumes nothing, and Dagster refuses to start
         ("storage:", "storage: ["),
     ],
 )
