@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel, TypeAdapter
@@ -86,6 +87,12 @@ class ActivityRunner:
         with self._database.transaction() as tables:
             latest = tables.activities.load_latest(self._claim.execution.id, activity_type)
         recorded = {a.name: latest[a.name].output for a in activities if self._is_reusable(a, latest.get(a.name))}
+        outputs = {
+            a.name: TypeAdapter(a.output_type).validate_python(recorded[a.name])
+            for a in activities
+            if a.name in recorded
+        }
+        missing = [activity for activity in activities if activity.name not in recorded]
         if self._writer is not None:
             names = {activity.name for activity in activities}
             stale = [row for row in latest.values() if row.activity_name not in names]
@@ -95,18 +102,10 @@ class ActivityRunner:
                 done=len(recorded),
                 retired=tuple(_retired(row) for row in stale if row.status is ActivityStatus.COMPLETED),
             )
-            self._writer.commit(begin).result()
-        missing = [activity for activity in activities if activity.name not in recorded]
-        outputs = {
-            a.name: TypeAdapter(a.output_type).validate_python(recorded[a.name])
-            for a in activities
-            if a.name in recorded
-        }
-        if missing:
-            if self._writer is None:
-                raise IncompleteStageError(self._claim.execution.id, activity_type, len(recorded), len(activities))
             stage = _Stage(self._writer, self._claim, activity_type, latest, concurrency)
-            outputs |= asyncio.run(stage.run(missing))
+            outputs |= asyncio.run(stage.run(begin, missing))
+        elif missing:
+            raise IncompleteStageError(self._claim.execution.id, activity_type, len(recorded), len(activities))
         return [cast(Output, outputs[activity.name]) for activity in activities]
 
     def _is_reusable(self, activity: Activity[Any], row: ActivityRow | None) -> bool:
@@ -132,9 +131,21 @@ class ActivityRunner:
             self._writer.close()
 
 
+@dataclass(frozen=True)
+class _Next:
+    """An activity whose turn it is, and the start of its attempt, which may have to wait for its retry time."""
+
+    activity: Activity[Any]
+    start: StartAttempt
+    wait_seconds: float
+
+
 @dataclass
 class _Stage:
-    """The activities of one type under way in one event loop."""
+    """The activities of one type under way in one event loop.
+
+    The commit that completes an activity starts the next one too, so that each costs one commit.
+    """
 
     writer: CheckpointWriter
     claim: Claim
@@ -145,15 +156,16 @@ class _Stage:
     failure: BaseException | None = None
     failed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def run(self, activities: Sequence[Activity[Any]]) -> dict[str, Any]:
-        waiting = iter(activities)
+    async def run(self, begin: BeginStage, activities: Sequence[Activity[Any]]) -> dict[str, Any]:
+        waiting = map(self._next, activities)
+        first = list(islice(waiting, self.concurrency))
+        await self._commit(begin, *(each.start for each in first if not each.wait_seconds))
         self.threads = DaemonThreads(self.concurrency)
-        count = min(self.concurrency, len(activities))
-        workers = [asyncio.create_task(self._work(waiting)) for _ in range(count)]
+        workers = [asyncio.create_task(self._work(each, waiting)) for each in first]
         loop = asyncio.get_running_loop()
         try:
             with self.writer.stop_listener(lambda: loop.call_soon_threadsafe(_cancel_all, workers)):
-                await asyncio.wait(workers)
+                await asyncio.gather(*workers, return_exceptions=True)
         finally:
             self.threads.close()
         if self.writer.stopped is not None:
@@ -162,32 +174,48 @@ class _Stage:
             raise self.failure
         return self.outputs
 
-    async def _work(self, waiting: Iterator[Activity[Any]]) -> None:
-        for activity in waiting:
-            if self.failure is not None:
-                return
-            try:
-                self.outputs[activity.name] = await self._run(activity)
-            except Exception as error:  # noqa: BLE001 - kept, and raised when the others under way have ended
-                self.failure = self.failure or error
-                self.failed.set()
-                return
+    async def _work(self, first: _Next, waiting: Iterator[_Next]) -> None:
+        following: _Next | None = first
+        try:
+            while following is not None:
+                following = await self._run(following, waiting)
+        except Exception as error:  # noqa: BLE001 - kept, and raised when the others under way have ended
+            self._fail(error)
 
-    async def _run(self, activity: Activity[Any]) -> Any:
-        start, wait_seconds = self._first_start(activity)
-        await asyncio.sleep(wait_seconds)
+    def _fail(self, failure: BaseException) -> None:
+        """Let no activity begin and no retry wait any more; the first failure is the stage's."""
+        self.failure = self.failure or failure
+        self.failed.set()
+
+    async def _run(self, one: _Next, waiting: Iterator[_Next]) -> _Next | None:
+        """Run an activity to its completion; the next one, whose attempt has begun by then unless it has to wait."""
+        activity, start = one.activity, one.start
         last_attempt = start.attempt.attempt_number + activity.retry.maximum_attempts - 1
-        while True:
+        if one.wait_seconds:
+            await self._sleep_unless_failed(one.wait_seconds)
             await self._commit(start)
+        while True:
             attempt = start.attempt
             try:
                 text, output = storable_output(activity, await self._execute(activity))
             except Exception as error:  # noqa: BLE001 - whatever an activity raises is its failure
                 retry = await self._record_failure(activity, attempt, error, last_attempt)
                 start = StartAttempt(attempt=retry, is_pending=True)
+                await self._commit(start)
             else:
-                await self._commit(CompleteAttempt(attempt=attempt, output=text))
-                return output
+                return await self._complete(activity, CompleteAttempt(attempt=attempt, output=text), output, waiting)
+
+    async def _complete(
+        self, activity: Activity[Any], complete: CompleteAttempt, output: Any, waiting: Iterator[_Next]
+    ) -> _Next | None:
+        following = next(waiting, None) if self.failure is None else None
+        begins = following is not None and not following.wait_seconds
+        await self._commit(complete, *([following.start] if following is not None and begins else []))
+        self.outputs[activity.name] = output
+        return following
+
+    def _next(self, activity: Activity[Any]) -> _Next:
+        return _Next(activity, *self._first_start(activity))
 
     def _first_start(self, activity: Activity[Any]) -> tuple[StartAttempt, float]:
         """The next attempt as the rows of earlier runs have it, and how many seconds it has yet to wait."""
@@ -253,8 +281,10 @@ class _Stage:
         info = error_info(error, activity_name=activity.name, attempt=attempt.attempt_number)
         is_last = attempt.attempt_number >= last_attempt or self.failure is not None
         if isinstance(error, _NEVER_RETRIED) or is_last:
+            failure = ActivityFailedError(activity.name, attempt.attempt_number, info.type, info.message)
+            self._fail(failure)  # before the commit: whoever completes meanwhile begins nothing more
             await self._commit(FailAttempt(attempt=attempt, error=info))
-            raise ActivityFailedError(activity.name, attempt.attempt_number, info.type, info.message) from error
+            raise failure from error
         retry = self._new_attempt(activity, attempt.attempt_number + 1)
         made = activity.retry.maximum_attempts - (last_attempt - attempt.attempt_number)
         wait_seconds = retry_delay(activity.retry, made, error)
@@ -269,8 +299,8 @@ class _Stage:
         if self.failure is not None:
             raise self.failure
 
-    async def _commit(self, change: Change) -> None:
-        future: Future[None] = self.writer.commit(change)
+    async def _commit(self, *changes: Change) -> None:
+        future: Future[None] = self.writer.commit(*changes)
         await asyncio.wrap_future(future)
 
 

@@ -27,6 +27,9 @@ from beep_orchestration.persistence.signals import NewSignal
 
 logger = logging.getLogger(__name__)
 
+_Item = tuple[tuple[Change, ...], Future[None]]
+"""Changes that are committed together or not at all, and who waits for that."""
+
 _When = Literal["before", "after"]
 _ATTEMPT_POINTS: dict[_When, faults.FaultPoint] = {"before": "before_attempt_commit", "after": "after_attempt_commit"}
 _CHECKPOINT_POINTS: dict[_When, faults.FaultPoint] = {
@@ -62,7 +65,7 @@ class CheckpointWriter:
         self._renew_at = time.monotonic() + lease_seconds / 3
         self._checkpoint = claim.execution.checkpoint
         self._current_activity = claim.execution.current_activity
-        self._queue: queue.SimpleQueue[tuple[Change, Future[None]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._stopped: BeepError | None = None
         self._is_committed_now = False
         self._closing = threading.Event()
@@ -94,15 +97,15 @@ class CheckpointWriter:
             with self._lock:
                 self._listeners.remove(listener)
 
-    def commit(self, change: Change) -> Future[None]:
-        """Have a change committed together with others that wait now."""
+    def commit(self, *changes: Change) -> Future[None]:
+        """Have changes committed, all of them in one transaction, together with others that wait now."""
         future: Future[None] = Future()
         future.set_running_or_notify_cancel()  # who stops waiting must not take it from the thread that settles it
         with self._lock:
             if self._stopped is not None:
                 future.set_exception(self._stopped)
             else:
-                self._queue.put((change, future))
+                self._queue.put((changes, future))
         return future
 
     def close(self) -> None:
@@ -119,7 +122,7 @@ class CheckpointWriter:
                 self._stop(error, batch)
                 return
 
-    def _settle(self, batch: list[tuple[Change, Future[None]]]) -> None:
+    def _settle(self, batch: list[_Item]) -> None:
         """Commit the changes and tell those who wait; one that the database refuses does not take others with it."""
         try:
             self._commit_batch(batch)
@@ -137,9 +140,9 @@ class CheckpointWriter:
             for _, future in batch:
                 future.set_result(None)
 
-    def _next_batch(self) -> list[tuple[Change, Future[None]]] | None:
+    def _next_batch(self) -> list[_Item] | None:
         """The changes that wait now; an empty list when it is time to look at the claim; None at the end."""
-        batch: list[tuple[Change, Future[None]]] = []
+        batch: list[_Item] = []
         try:
             item = self._queue.get(timeout=min(_TICK_SECONDS, self._lease_seconds / 3))
             while item is not None:
@@ -154,8 +157,8 @@ class CheckpointWriter:
             return batch
         return None
 
-    def _commit_batch(self, batch: list[tuple[Change, Future[None]]]) -> None:
-        group = ChangeGroup.of([change for change, _ in batch])
+    def _commit_batch(self, batch: list[_Item]) -> None:
+        group = ChangeGroup.of([change for changes, _ in batch for change in changes])
         for attempt in itertools.count():
             try:
                 self._commit_group(group, is_repeated=attempt > 0)
@@ -265,7 +268,7 @@ class CheckpointWriter:
             raise ClaimLostError(self._execution.id, self._run_id, "the run has been ended from outside")
         self._renew_at = time.monotonic() + self._lease_seconds / 3
 
-    def _stop(self, error: BeepError, batch: list[tuple[Change, Future[None]]]) -> None:
+    def _stop(self, error: BeepError, batch: list[_Item]) -> None:
         with self._lock:
             self._stopped = error
             for listener in self._listeners:
