@@ -125,7 +125,7 @@ def _write_pages(graphs: Mapping[str, tuple[Graph, str]], folder: Path, console:
         folder.mkdir(parents=True, exist_ok=True)
         for name, (graph, text) in graphs.items():
             path = folder / f"{name}.html"
-            path.write_text(export(graph, text, GraphFormat.HTML), encoding="utf-8", newline="")
+            path.write_bytes(export(graph, text, GraphFormat.HTML))
             console.print(f"Picture     {path.absolute().as_uri()}", soft_wrap=True)
     except OSError as error:
         raise ConfigurationError(

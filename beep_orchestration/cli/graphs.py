@@ -29,23 +29,33 @@ def graph(
     beep graph ID --format html --output graph.html
 
     beep graph ID --format json | jq '.entities[].name'
+
+    beep graph ID --format csv --output graph.zip
     """
     from beep_orchestration.extraction.model import Graph  # noqa: PLC0415
 
     graph_format = graph_format or (GraphFormat.JSON if as_json else None)
     if graph_format is None and output is not None:
         raise typer.BadParameter("needs --format", param_hint="--output")
+    if graph_format is GraphFormat.CSV and output is None and is_terminal():
+        raise typer.BadParameter("csv is a ZIP archive, no text for a terminal: add --output", param_hint="--format")
     with connected(ctx) as service:
         extracted = Graph.model_validate(service.result(execution_id))
         source = service.load_input(execution_id)
-    if graph_format is None:
+    if output is None and graph_format in {None, GraphFormat.TEXT}:
         from beep_orchestration.extraction.exports.terminal import to_terminal  # noqa: PLC0415
 
         console().print(to_terminal(extracted, source["text"]))
         return
-    document = export(extracted, source["text"], graph_format, source["ontology"])
-    if output is None:
-        sys.stdout.buffer.write(document.encode() + b"\n" * (not document.endswith("\n")))
-        sys.stdout.buffer.flush()
-    else:
-        output.write_text(document, encoding="utf-8", newline="")
+    document = export(extracted, source["text"], graph_format or GraphFormat.TEXT, source["ontology"])
+    if output is not None:
+        output.write_bytes(document)
+        return
+    is_text = graph_format is not GraphFormat.CSV
+    sys.stdout.buffer.write(document + b"\n" * (is_text and not document.endswith(b"\n")))
+    sys.stdout.buffer.flush()
+
+
+def is_terminal() -> bool:
+    """Whether what is written to stdout appears before a person."""
+    return sys.stdout.isatty()

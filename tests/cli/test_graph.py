@@ -1,15 +1,19 @@
 import json
 from pathlib import Path
 from xml.etree import ElementTree as ET
+from zipfile import ZipFile
 
 import pytest
 from rdflib import Graph as RdfGraph
 
+from beep_orchestration.cli import graphs
 from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.models import ExecutionStatus
 from beep_orchestration.persistence import Database
 from tests.cli.conftest import Beep
 from tests.factories import ended
+
+WRONG_USAGE = 2
 
 
 def test_json_has_entities_relations_and_statistics(beep: Beep, completed_id: WorkflowExecutionId) -> None:
@@ -23,6 +27,26 @@ def test_every_format_can_be_read_by_its_readers(beep: Beep, completed_id: Workf
     assert len(RdfGraph().parse(data=beep("graph", completed_id, "--format", "turtle").out)) > 0
     assert ET.fromstring(beep("graph", completed_id, "--format", "graphml").out).tag.endswith("graphml")  # noqa: S314
     assert beep("graph", completed_id, "--format", "html").out.lower().startswith("<!doctype html>")
+    jsonld = beep("graph", completed_id, "--format", "jsonld").out
+    assert set(RdfGraph().parse(data=jsonld, format="json-ld")) == set(
+        RdfGraph().parse(data=beep("graph", completed_id, "--format", "turtle").out)
+    )
+    lines = beep("graph", completed_id, "--format", "jsonl").out.splitlines()
+    assert [json.loads(line)["kind"] for line in lines] == ["document", "entity", "entity", "relation"]
+
+
+def test_the_csv_files_come_as_one_archive(beep: Beep, completed_id: WorkflowExecutionId, tmp_path: Path) -> None:
+    assert beep("graph", completed_id, "--format", "csv", "--output", tmp_path / "graph.zip").code == 0
+    with ZipFile(tmp_path / "graph.zip") as archive:
+        assert {"entities.csv", "relations.csv", "mentions.csv"} <= set(archive.namelist())
+
+
+def test_an_archive_is_not_written_to_a_terminal(
+    beep: Beep, completed_id: WorkflowExecutionId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphs, "is_terminal", lambda: True)
+    assert beep("graph", completed_id, "--format", "csv").code == WRONG_USAGE
+    assert beep("graph", completed_id, "--format", "jsonl").code == 0
 
 
 def test_a_file_holds_what_stdout_would_get(beep: Beep, completed_id: WorkflowExecutionId, tmp_path: Path) -> None:
@@ -38,6 +62,14 @@ def test_without_a_format_there_is_a_report_to_read(beep: Beep, completed_id: Wo
     assert "Ada Lovelace" in printed
 
 
+def test_the_report_can_be_asked_for_and_written_to_a_file(
+    beep: Beep, completed_id: WorkflowExecutionId, tmp_path: Path
+) -> None:
+    assert beep("graph", completed_id, "--format", "text").out == beep("graph", completed_id).out
+    assert beep("graph", completed_id, "--format", "text", "--output", tmp_path / "graph.txt").code == 0
+    assert "Ada Lovelace" in (tmp_path / "graph.txt").read_text(encoding="utf-8")
+
+
 def test_a_file_that_cannot_be_written_is_one_line(beep: Beep, completed_id: WorkflowExecutionId) -> None:
     assert "No such file" in beep("graph", completed_id, "--format", "html", "--output", "absent/graph.html").error
 
@@ -50,4 +82,4 @@ def test_an_execution_without_a_result_is_refused(beep: Beep, configured: Databa
 
 @pytest.mark.parametrize("arguments", [["--output", "x"], ["--format", "pdf"]])
 def test_an_output_without_a_known_format_is_wrong_usage(beep: Beep, arguments: list[str]) -> None:
-    assert beep("graph", "any", *arguments).code == 2
+    assert beep("graph", "any", *arguments).code == WRONG_USAGE

@@ -4,10 +4,24 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterable
+from datetime import UTC
 
 from hypothesis import strategies as st
 
-from beep_orchestration.extraction.model import Entity, Graph, GraphStatistics, Mention, Relation, Span, text_digest
+from beep_orchestration.extraction.model import (
+    Decision,
+    Entity,
+    Graph,
+    GraphStatistics,
+    Mention,
+    Provenance,
+    Relation,
+    Review,
+    Source,
+    Span,
+    Triple,
+    text_digest,
+)
 
 Fact = tuple[str, str, str]
 
@@ -38,6 +52,9 @@ HOSTILE = st.sampled_from(
 )
 NAMES = ANY_TEXT | HOSTILE
 CONFIDENCES = st.floats(min_value=0.0, max_value=1.0)
+ACTIVITIES = st.lists(
+    st.from_regex(r"(mentions|entities|relations)-[0-9]", fullmatch=True), max_size=2, unique=True
+).map(tuple)
 
 
 def graph_of(text: str, types: dict[str, str], facts: Iterable[Fact] = (), title: str | None = "A title") -> Graph:
@@ -60,8 +77,10 @@ def assembled(
     text: str,
     entities: list[Entity],
     relations: list[Relation],
+    *,
     document_id: str = "a-document",
     title: str | None = None,
+    provenance: Provenance | None = None,
 ) -> Graph:
     """The graph with its digest and statistics."""
     stats = GraphStatistics(
@@ -75,7 +94,7 @@ def assembled(
     )
     return Graph(
         document_id=document_id, title=title, source_uri=None, text_digest=text_digest(text),
-        entities=tuple(entities), relations=tuple(relations), stats=stats,
+        entities=tuple(entities), relations=tuple(relations), stats=stats, provenance=provenance or Provenance(),
     )  # fmt: skip
 
 
@@ -105,7 +124,12 @@ def entities(draw: st.DrawFn, text: str, entity_id: str) -> Entity:
     places = draw(st.lists(spans(text), min_size=1, max_size=3))
     mentions = [
         Mention(
-            start=at.start, end=at.end, text=text[at.start : at.end], label=draw(NAMES), confidence=draw(CONFIDENCES)
+            start=at.start,
+            end=at.end,
+            text=text[at.start : at.end],
+            label=draw(NAMES),
+            confidence=draw(CONFIDENCES),
+            found_by=draw(ACTIVITIES),
         )
         for at in places
     ]
@@ -116,7 +140,32 @@ def entities(draw: st.DrawFn, text: str, entity_id: str) -> Entity:
         aliases=tuple(draw(st.lists(NAMES, max_size=2, unique=True))),
         mentions=tuple(mentions),
         confidence=draw(CONFIDENCES),
+        found_by=draw(ACTIVITIES),
     )
+
+
+REVIEWS = st.builds(
+    Review,
+    decision=st.sampled_from(Decision),
+    by=NAMES,
+    at=st.datetimes(timezones=st.just(UTC)),
+    entity=st.none() | NAMES,
+    relation=st.none() | st.builds(Triple, subject=NAMES, predicate=NAMES, object=NAMES),
+    note=st.none() | NAMES,
+)
+
+
+@st.composite
+def provenances(draw: st.DrawFn) -> Provenance:
+    """Extractors with activities that no other has, and decisions of any content."""
+    names = draw(st.lists(st.from_regex(r"[a-z]+-[0-9]", fullmatch=True), max_size=4, unique=True))
+    identities = st.tuples(NAMES, NAMES | st.just(""))
+    given = draw(st.lists(identities, min_size=len(names), max_size=len(names), unique=True))
+    sources = tuple(
+        Source(extractor=extractor, version=version, activities=(name,))
+        for name, (extractor, version) in zip(names, given, strict=True)
+    )
+    return Provenance(sources=sources, reviews=tuple(draw(st.lists(REVIEWS, max_size=2))))
 
 
 @st.composite
@@ -128,10 +177,24 @@ def documents(draw: st.DrawFn) -> tuple[Graph, str]:
     ends = st.sampled_from(ids)
     evidence = st.lists(spans(text), max_size=2).map(tuple)
     relation = st.builds(
-        Relation, subject=ends, predicate=NAMES, object=ends, confidence=CONFIDENCES, evidence=evidence
+        Relation,
+        subject=ends,
+        predicate=NAMES,
+        object=ends,
+        confidence=CONFIDENCES,
+        evidence=evidence,
+        found_by=ACTIVITIES,
     )
     relations = draw(st.lists(relation, max_size=4))
-    return assembled(text, found, relations, document_id=draw(NAMES), title=draw(st.none() | NAMES)), text
+    graph = assembled(
+        text,
+        found,
+        relations,
+        document_id=draw(NAMES),
+        title=draw(st.none() | NAMES),
+        provenance=draw(provenances()),
+    )
+    return graph, text
 
 
 def large_graph(size: int) -> tuple[Graph, str]:

@@ -1,6 +1,7 @@
 """A graph as a report for a person at a terminal."""
 
 from collections import defaultdict
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from beep_orchestration.extraction.exports.characters import require_text_of, visible
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 _NAMES_PER_TYPE = 8
 _RELATIONS = 20
 _SENTENCE = 220
+_PLAIN_WIDTH = 100
 
 
 def to_terminal(graph: Graph, text: str) -> "RenderableType":
@@ -36,6 +38,20 @@ def to_terminal(graph: Graph, text: str) -> "RenderableType":
         style="dim",
     )
     return Group(heading, counts, Text(), _entities(graph), Text(), *_relations(graph, text))
+
+
+def to_text(graph: Graph, text: str) -> str:
+    """The same report as plain text, 100 columns wide.
+
+    Raises:
+        InvalidInputError: `text` is not the text that the graph was extracted from.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    target = StringIO()
+    console = Console(file=target, width=_PLAIN_WIDTH, color_system=None, force_terminal=False, legacy_windows=False)
+    console.print(to_terminal(graph, text))
+    return "".join(f"{line.rstrip()}\n" for line in target.getvalue().splitlines())
 
 
 def _entities(graph: Graph) -> "Table":
