@@ -20,7 +20,6 @@ from beep_orchestration.service import WorkflowService
 from beep_orchestration.settings import Settings
 from beep_orchestration.supervisor import Services, find_owner, running_services
 from beep_orchestration.supervisor.home import check_port, free_port
-from beep_orchestration.supervisor.services import url_of
 
 DOCUMENTS = Path(__file__).parents[1] / "examples" / "documents"
 _RELATIONS = 5
@@ -46,7 +45,7 @@ def run_demo(
             console.print(_short_report(graph, text))
         console.print(Rule(style="dim"))
         _write_pages(graphs, output_folder, console)
-        console.print(f"Dagster UI  {url_of(reachable)}{_hint(services, keep=keep)}", soft_wrap=True)
+        console.print(f"Dagster UI  {reachable.url}{_hint(services, keep=keep)}", soft_wrap=True)
         if services is not None and keep:
             services.wait()
     return ended
@@ -65,7 +64,7 @@ def _services(settings: Settings, console: Console) -> Iterator[tuple[Services |
     owner = find_owner(settings.data_folder)
     if owner is not None:
         reachable = settings.model_copy(update={"host": owner.host, "port": owner.port})
-        console.print(f"Using the services of process {owner.pid} at {url_of(reachable)}", soft_wrap=True)
+        console.print(f"Using the services of process {owner.pid} at {reachable.url}", soft_wrap=True)
         yield None, reachable
         return
     settings = _with_free_port(settings, console)

@@ -17,7 +17,6 @@ from beep_orchestration.persistence.schema import EXPECTED_REVISION, check_schem
 from beep_orchestration.settings import Settings
 from beep_orchestration.supervisor.home import INSTANCE_FILE, check_port
 from beep_orchestration.supervisor.readiness import Readiness, find_readiness
-from beep_orchestration.supervisor.services import url_of
 
 _SILENT_SECONDS = 120.0
 """Daemons beat every 30 s."""
@@ -136,7 +135,7 @@ def _entry(document: Any, path: str) -> Any:
 
 
 def _examine_services(settings: Settings) -> Iterator[Finding]:
-    url = url_of(settings)
+    url = settings.url
     readiness = find_readiness(url, settings.code_location)
     if readiness is None:
         yield _absent_services(settings, url)

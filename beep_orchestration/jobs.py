@@ -71,7 +71,9 @@ WORKFLOW_JOBS = [extraction_job]
 WORKFLOW_RESOURCES: dict[str, Any] = {
     "workflow": WorkflowResource(workflow_type=EXTRACTION.name),
     IO_MANAGER: checkpoint_io_manager,
-    "choose_extractors": choose_extractors,
+    "choose_extractors": dg.ResourceDefinition.hardcoded_resource(
+        choose_extractors, description="The extractors of an execution, as its input names them."
+    ),
 }
 """What the workflow jobs' ops work with. A code location may let the same jobs choose among other extractors."""
 

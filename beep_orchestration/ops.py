@@ -57,8 +57,12 @@ class OptionsConfig(dg.Config):
     batch_size: int = Field(
         default=ExtractionOptions().batch_size, description="entities that one classification activity types"
     )
-    minimum_mention_confidence: float = ExtractionOptions().minimum_mention_confidence
-    minimum_relation_confidence: float = ExtractionOptions().minimum_relation_confidence
+    minimum_mention_confidence: float = Field(
+        default=ExtractionOptions().minimum_mention_confidence, description="0 to 1; mentions below it are dropped"
+    )
+    minimum_relation_confidence: float = Field(
+        default=ExtractionOptions().minimum_relation_confidence, description="0 to 1; relations below it are dropped"
+    )
     concurrency: int = Field(
         default=ExtractionOptions().concurrency, description="activities of one type that run at the same time"
     )
@@ -69,11 +73,11 @@ class DocumentConfig(dg.Config):
 
     document_id: str = Field(default="pasted-document", description="your name for the document")
     text: str = Field(default=EXAMPLE_TEXT, description="the document; replace the example with your own text")
-    title: str | None = None
-    source_uri: str | None = None
+    title: str | None = Field(default=None, description="what the document is called")
+    source_uri: str | None = Field(default=None, description="where the document is from")
     ontology: str | None = Field(default=None, description="Turtle text; the built-in ontology if absent")
     extractor: str = Field(default="local", description="who finds mentions, types and relations")
-    options: OptionsConfig = OptionsConfig()
+    options: OptionsConfig = Field(default=OptionsConfig(), description="how it is cut up, and what is kept")
 
 
 def stage_op(stage: ActivityType, description: str) -> Callable[[Callable[..., Any]], dg.OpDefinition]:
@@ -81,7 +85,11 @@ def stage_op(stage: ActivityType, description: str) -> Callable[[Callable[..., A
     return dg.op(
         name=stage.op_name,
         description=description,
-        out=dg.Out(dagster_type=list, io_manager_key=IO_MANAGER),
+        out=dg.Out(
+            dagster_type=list,
+            io_manager_key=IO_MANAGER,
+            description=f"What the `{stage.name}` activities yielded, stored under the execution.",
+        ),
         tags={"beep/activity_type": stage.name},
     )
 

@@ -15,9 +15,8 @@ _ROWS = 20
 
 def execution_link(execution_id: str) -> dg.MetadataValue:
     """A link to all runs of the execution in the Dagster UI that the settings name."""
-    settings = load_settings()
     query = quote(f"tag:{EXECUTION_TAG}={execution_id}")
-    return dg.MetadataValue.url(f"http://{settings.host}:{settings.port}/runs?q[0]={query}")
+    return dg.MetadataValue.url(f"{load_settings().url}/runs?q[0]={query}")
 
 
 def preview(parts: Sequence[Any]) -> dict[str, Any]:

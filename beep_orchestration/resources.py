@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import dagster as dg
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from beep_orchestration import embedded
 from beep_orchestration.activities import Activity, ActivityRunner
@@ -101,7 +101,7 @@ class ExecutionSession:
 class WorkflowResource(dg.ConfigurableResource[Any]):
     """Claims the run's execution when first asked for it, and holds the claim while the run's process works."""
 
-    workflow_type: str
+    workflow_type: str = Field(description="of the executions that runs from the launchpad create; do not change it")
 
     _context: dg.InitResourceContext | None = PrivateAttr(default=None)
     _stack: ExitStack = PrivateAttr(default_factory=ExitStack)

@@ -58,6 +58,12 @@ class Settings(BaseSettings):
         default=3, ge=1, description="runs that may die for an execution without completing an activity"
     )
 
+    @property
+    def url(self) -> str:
+        """The address of the Dagster UI."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
     @field_validator("database_url")
     @classmethod
     def _is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:

@@ -66,7 +66,7 @@ class Services:
     @property
     def url(self) -> str:
         """The address of the Dagster UI."""
-        return url_of(self.settings)
+        return self.settings.url
 
     @property
     def pids(self) -> dict[str, int]:
@@ -225,9 +225,3 @@ def _migrate(url: str) -> None:
         migrate(database.engine)
     finally:
         database.close()
-
-
-def url_of(settings: Settings) -> str:
-    """Where the webserver of these settings answers."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{settings.port}"

@@ -1,6 +1,7 @@
 """The real job: whichever way a run of it is launched, the graph is whole and no completed activity is repeated."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -111,6 +112,35 @@ def test_a_run_from_the_launchpad_creates_its_execution_and_its_graph_equals_tha
     assert set(STAGES) < set(statuses(database, execution))
     assert set(map(tuple, statuses(database, execution).values())) == {("completed",)}
     assert_consistent(database, execution)
+
+
+def test_the_ui_shows_counts_first_rows_and_the_execution_of_each_output(
+    database: Database, instance: dg.DagsterInstance, settings: Settings, graph: str
+) -> None:
+    result, execution = launched_in_the_ui(instance)
+    shown = {
+        event.step_key: event.step_output_data.metadata for event in result.all_events if event.is_successful_output
+    }
+    columns = {
+        "chunk_text": {"chunk", "start", "end"},
+        "extract_mentions": {"text", "label", "start", "end"},
+        "classify_entities": {"name", "type", "mentions"},
+        "extract_relations": {"subject", "predicate", "object", "confidence"},
+        "assemble_graph": {"subject", "predicate", "object"},
+    }
+    assert set(shown) == set(columns)
+    for op, metadata in shown.items():
+        preview = metadata["preview"]
+        assert isinstance(preview, dg.TableMetadataValue)
+        assert {column.name for column in preview.schema.columns} == columns[str(op)]
+        assert 0 < len(preview.records) <= 20
+        assert metadata["execution"].value == f"{settings.url}/runs?q[0]=tag%3Abeep/execution_id%3D{execution}"
+    completed = Counter(name.partition("-")[0] for name in statuses(database, execution))
+    counts = {EXTRACTION.activity_type_of(str(op)).name: metadata["activities"].value for op, metadata in shown.items()}
+    assert counts == completed
+    expected = json.loads(graph)
+    for part in ("entities", "relations"):
+        assert shown["assemble_graph"][part].value == len(expected[part])
 
 
 def test_an_accepted_execution_reads_its_input_from_its_row(
