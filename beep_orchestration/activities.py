@@ -209,9 +209,11 @@ class _Stage:
         self, activity: Activity[Any], complete: CompleteAttempt, output: Any, waiting: Iterator[_Next]
     ) -> _Next | None:
         following = next(waiting, None) if self.failure is None else None
-        begins = following is not None and not following.wait_seconds
-        await self._commit(complete, *([following.start] if following is not None and begins else []))
+        is_due = following is not None and not following.wait_seconds
+        completed, *begun = self.writer.commit_together(complete, *([following.start] if following and is_due else []))
+        await asyncio.wrap_future(completed)
         self.outputs[activity.name] = output
+        await _all_of(begun)
         return following
 
     def _next(self, activity: Activity[Any]) -> _Next:
@@ -300,8 +302,7 @@ class _Stage:
             raise self.failure
 
     async def _commit(self, *changes: Change) -> None:
-        future: Future[None] = self.writer.commit(*changes)
-        await asyncio.wrap_future(future)
+        await _all_of(self.writer.commit_together(*changes))
 
 
 def retry_delay(policy: RetryPolicy, attempts_made: int, error: BaseException) -> float:
@@ -332,6 +333,11 @@ def storable_output(activity: Activity[Output], output: Output) -> tuple[str, Ou
 def _retired(row: ActivityRow) -> tuple[WorkflowActivityId, ErrorInfo]:
     message = f"recorded by code {row.code_version} from another input or by other code than is running now"
     return row.id, ErrorInfo(type="CheckpointRetired", message=message)
+
+
+async def _all_of(futures: Sequence["Future[None]"]) -> None:
+    for future in futures:
+        await asyncio.wrap_future(future)
 
 
 def _is_cancelled() -> bool:

@@ -27,8 +27,8 @@ from beep_orchestration.persistence.signals import NewSignal
 
 logger = logging.getLogger(__name__)
 
-_Item = tuple[tuple[Change, ...], Future[None]]
-"""Changes that are committed together or not at all, and who waits for that."""
+_Item = tuple[Change, Future[None]]
+"""A change and who waits for it."""
 
 _When = Literal["before", "after"]
 _ATTEMPT_POINTS: dict[_When, faults.FaultPoint] = {"before": "before_attempt_commit", "after": "after_attempt_commit"}
@@ -65,7 +65,7 @@ class CheckpointWriter:
         self._renew_at = time.monotonic() + lease_seconds / 3
         self._checkpoint = claim.execution.checkpoint
         self._current_activity = claim.execution.current_activity
-        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Item] | None] = queue.SimpleQueue()
         self._stopped: BeepError | None = None
         self._is_committed_now = False
         self._closing = threading.Event()
@@ -97,16 +97,22 @@ class CheckpointWriter:
             with self._lock:
                 self._listeners.remove(listener)
 
-    def commit(self, *changes: Change) -> Future[None]:
-        """Have changes committed, all of them in one transaction, together with others that wait now."""
-        future: Future[None] = Future()
-        future.set_running_or_notify_cancel()  # who stops waiting must not take it from the thread that settles it
+    def commit(self, change: Change) -> Future[None]:
+        """Have a change committed together with others that wait now."""
+        return self.commit_together(change)[0]
+
+    def commit_together(self, *changes: Change) -> list[Future[None]]:
+        """Have changes committed in one transaction; a future for each. One that is refused takes no other with it."""
+        futures: list[Future[None]] = [Future() for _ in changes]
+        for future in futures:
+            future.set_running_or_notify_cancel()  # who stops waiting must not take it from the thread that settles it
         with self._lock:
-            if self._stopped is not None:
-                future.set_exception(self._stopped)
+            if self._stopped is None:
+                self._queue.put(list(zip(changes, futures, strict=True)))
             else:
-                self._queue.put((changes, future))
-        return future
+                for future in futures:
+                    future.set_exception(self._stopped)
+        return futures
 
     def close(self) -> None:
         """Commit what waits and end the thread; the claim stays, for its lease."""
@@ -144,12 +150,12 @@ class CheckpointWriter:
         """The changes that wait now; an empty list when it is time to look at the claim; None at the end."""
         batch: list[_Item] = []
         try:
-            item = self._queue.get(timeout=min(_TICK_SECONDS, self._lease_seconds / 3))
-            while item is not None:
-                batch.append(item)
-                if len(batch) == _MAXIMUM_GROUP:
+            items = self._queue.get(timeout=min(_TICK_SECONDS, self._lease_seconds / 3))
+            while items is not None:
+                batch.extend(items)
+                if len(batch) >= _MAXIMUM_GROUP:
                     return batch
-                item = self._queue.get_nowait()
+                items = self._queue.get_nowait()
         except queue.Empty:
             return batch
         if batch:
@@ -158,7 +164,7 @@ class CheckpointWriter:
         return None
 
     def _commit_batch(self, batch: list[_Item]) -> None:
-        group = ChangeGroup.of([change for changes, _ in batch for change in changes])
+        group = ChangeGroup.of([change for change, _ in batch])
         for attempt in itertools.count():
             try:
                 self._commit_group(group, is_repeated=attempt > 0)
@@ -278,11 +284,11 @@ class CheckpointWriter:
                 future.set_exception(error)
         while True:
             try:
-                item = self._queue.get_nowait()
+                items = self._queue.get_nowait()
             except queue.Empty:
                 break
-            if item is not None:
-                item[1].set_exception(error)
+            for _, future in items or ():
+                future.set_exception(error)
 
     def _fault_points(self, group: ChangeGroup, when: _When) -> None:
         for start in group.started:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import event
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from beep_orchestration import faults
 from beep_orchestration.changes import BeginStage, Change, CompleteAttempt, EndExecution, FailAttempt, StartAttempt
@@ -420,6 +420,28 @@ def test_a_change_that_the_tables_refuse_leaves_the_writer_at_work(database: Dat
         writer.commit(CompleteAttempt(attempt=made[0], output="1")).result(LONG_WAIT)
     assert_consistent(database, execution)
     assert len(completed(database, execution)) == 1
+
+
+def test_of_changes_that_belong_together_the_refused_one_takes_no_other_with_it(database: Database) -> None:
+    execution = start(database)
+    with writer_of(database, execution) as writer:
+        bad, good = begun(database, writer, execution, 2)
+        following = new_attempt(load(database, execution), activity_name=f"{STAGE}-7", activity_type=STAGE)
+        refused, started = writer.commit_together(
+            CompleteAttempt(attempt=bad, output="no JSON"), StartAttempt(attempt=following)
+        )
+        completed_one, started_twice = writer.commit_together(
+            CompleteAttempt(attempt=good, output="1"), StartAttempt(attempt=following)
+        )
+        started.result(LONG_WAIT)
+        completed_one.result(LONG_WAIT)
+        with pytest.raises(DataError):
+            refused.result(LONG_WAIT)
+        with pytest.raises(IntegrityError):
+            started_twice.result(LONG_WAIT)
+    assert completed(database, execution) == [f"{STAGE}-1"]
+    assert statuses(database, execution)[f"{STAGE}-7"] == ["running"]
+    assert_consistent(database, execution)
 
 
 def _wait_for(event: threading.Event) -> None:
