@@ -1,7 +1,8 @@
 """Executions under way as people see them: a row of bars for each, or lines where nothing can move."""
 
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from beep_orchestration.extraction.exports.characters import visible
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from beep_orchestration.service import WorkflowService
 
-_POLL_SECONDS = 0.25
 _WIDE = 110
 """From this many columns on there is room for a bar beside each count, and for durations."""
 _NARROW_STATE, _WIDE_STATE = len("cancelled"), len("completed in 999.9 s")
@@ -33,15 +33,35 @@ _COLOURS = {
 
 def changes(service: "WorkflowService", execution_ids: Iterable[str]) -> Iterator[WorkflowStatus]:
     """Each execution's status now and whenever it has changed, until all have ended. Raises `WorkflowNotFoundError`."""
+    news: SimpleQueue[WorkflowStatus | Exception] = SimpleQueue()
     last: dict[str, WorkflowStatus | None] = dict.fromkeys(execution_ids)
-    while open_ids := [execution_id for execution_id, seen in last.items() if not _has_ended(seen)]:
-        for execution_id in open_ids:
+    for execution_id in last:
+        # daemons: who is interrupted does not wait for the executions to end
+        threading.Thread(target=_report, args=(service, execution_id, news.put), daemon=True).start()
+    while not all(map(_has_ended, last.values())):
+        status = news.get()
+        if isinstance(status, Exception):
+            raise status
+        if status != last[status.execution_id]:
+            last[status.execution_id] = status
+            yield status
+
+
+def _report(
+    service: "WorkflowService", execution_id: str, report: Callable[[WorkflowStatus | Exception], None]
+) -> None:
+    cursor = 0
+    try:
+        while True:
+            for event in service.watch(execution_id, after=cursor):
+                cursor = event.sequence
+                report(service.get_status(execution_id))
             status = service.get_status(execution_id)
-            if status != last[execution_id]:
-                last[execution_id] = status
-                yield status
-        if not all(map(_has_ended, last.values())):
-            time.sleep(_POLL_SECONDS)
+            report(status)
+            if status.status.is_terminal:
+                return
+    except Exception as error:  # noqa: BLE001 - raised again by whoever asked
+        report(error)
 
 
 def follow(service: "WorkflowService", names: Mapping[str, str], console: "Console") -> dict[str, WorkflowStatus]:

@@ -25,6 +25,8 @@ from beep_orchestration.errors import (
     WorkflowStartError,
     WorkflowStateError,
 )
+from beep_orchestration.events import ExecutionEvent, HistoryEntry
+from beep_orchestration.history import read_history
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, WorkflowSignalId, execution_id_for_key
 from beep_orchestration.models import (
     RESERVED_SIGNALS,
@@ -42,6 +44,7 @@ from beep_orchestration.persistence.schema import check_schema
 from beep_orchestration.persistence.signals import NewSignal
 from beep_orchestration.reconciliation import cancel_execution
 from beep_orchestration.settings import Settings, load_settings
+from beep_orchestration.watching import EventReader, follow
 from beep_orchestration.workflow_types import WORKFLOW_TYPES, get_workflow_type
 
 logger = logging.getLogger(__name__)
@@ -249,6 +252,29 @@ class WorkflowService:
                 news.wait(min(seconds_left, LONGEST_SILENCE_SECONDS))
                 news.clear()
         return status
+
+    def watch(self, execution_id: str, *, after: int = 0) -> Iterator[ExecutionEvent]:
+        """What an execution tells until it has ended: its progress, changes of its state, signals that were sent to it.
+
+        Events come in the order of their `sequence`, each once, beginning after the one that is given: who was cut off
+        goes on with the last that it has, and misses nothing. Several steps of an activity type may come as one event,
+        the last of them, so that there are some tens in a second at most, however many activities run. A database that
+        is away for less than half a minute is waited for. Raises `WorkflowNotFoundError`, `InvalidInputError`.
+        """
+        reader = EventReader(self._database, WorkflowExecutionId(execution_id), self._organization_id, after=after)
+        with self._database.transaction() as tables:
+            self._load(tables, execution_id)
+        return follow(reader)
+
+    def history(self, execution_id: str) -> Iterator[HistoryEntry]:
+        """Every attempt, signal, run and change of state of an execution, in order, as they are at the first entry.
+
+        Read as a stream: however many there are, few are in memory. Take them without long pauses, or close the
+        iterator, for it holds a database connection. Raises `WorkflowNotFoundError`.
+        """
+        with self._database.transaction() as tables:
+            execution = self._load(tables, execution_id)
+        return read_history(self._database, execution.id)
 
     def _patient_status(self, execution_id: str, deadline: float) -> WorkflowStatus:
         give_up_at = min(deadline, time.monotonic() + _LONGEST_RESTART_SECONDS)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from beep_orchestration.cli import executions, graphs, installation, starting
+from beep_orchestration.cli import executions, graphs, histories, installation, starting
 from beep_orchestration.cli.invocation import show_warnings
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ app.command()(executions.watch)
 app.command()(executions.signal)
 app.command()(executions.cancel)
 app.command()(executions.resume)
+app.command()(histories.history)
 app.command("list")(executions.list_executions)
 app.command()(graphs.graph)
 app.command()(installation.migrate)

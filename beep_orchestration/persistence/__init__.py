@@ -5,6 +5,15 @@ runs. Nothing here commits by itself, so whoever opens the transaction decides w
 """
 
 from beep_orchestration.persistence.database import Database, WorkflowPersistence, process_database
-from beep_orchestration.persistence.rows import ActivityRow, ExecutionRow, RunRow, SignalRow
+from beep_orchestration.persistence.rows import ActivityRow, AttemptRow, ExecutionRow, RunRow, SignalRow
 
-__all__ = ["ActivityRow", "Database", "ExecutionRow", "RunRow", "SignalRow", "WorkflowPersistence", "process_database"]
+__all__ = [
+    "ActivityRow",
+    "AttemptRow",
+    "Database",
+    "ExecutionRow",
+    "RunRow",
+    "SignalRow",
+    "WorkflowPersistence",
+    "process_database",
+]

@@ -1,16 +1,16 @@
 """Rows of `knowledge_workflow_activity`: one for each attempt of each activity."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Text, bindparam, cast, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Text, bindparam, case, cast, func, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 
 from beep_orchestration.ids import OrganizationId, WorkflowActivityId, WorkflowExecutionId
 from beep_orchestration.models import ActivityStatus, ErrorInfo, Json, activity_sources_of
 from beep_orchestration.persistence.executions import CLOCK, seconds
-from beep_orchestration.persistence.rows import ActivityRow
+from beep_orchestration.persistence.rows import ActivityRow, AttemptRow
 from beep_orchestration.tables import activity
 
 _COLUMNS = (
@@ -19,6 +19,19 @@ _COLUMNS = (
 )
 
 
+_ATTEMPT_COLUMNS = (
+    activity.c.id,
+    activity.c.activity_name,
+    activity.c.activity_type,
+    activity.c.status,
+    activity.c.attempt_number,
+    activity.c.error.op("-")("stack").label("error"),
+    activity.c.started_at,
+    activity.c.completed_at,
+    activity.c.epoch,
+    func.coalesce(activity.c.completed_at == activity.c.started_at, False).label("has_never_started"),
+)
+_ROWS_AT_A_TIME = 500
 _OPEN = (ActivityStatus.PENDING, ActivityStatus.RUNNING)
 
 
@@ -131,11 +144,21 @@ class Activities:
         return self._connection.execute(statement).rowcount
 
     def fail_open(self, execution_id: WorkflowExecutionId, error: ErrorInfo) -> int:
-        """Close every attempt that is under way or waits for its retry, because the execution has ended."""
+        """Close every attempt that is under way or waits for its retry, because the execution has ended.
+
+        One that waited has the same start as end, because it never started.
+        """
+        now = func.statement_timestamp()  # one time for both, which clock_timestamp() would not be
+        is_pending = activity.c.status == ActivityStatus.PENDING
         statement = (
             update(activity)
             .where(activity.c.workflow_execution_id == execution_id, activity.c.status.in_(_OPEN))
-            .values(status=ActivityStatus.FAILED, error=error.model_dump(mode="json"), completed_at=CLOCK)
+            .values(
+                status=ActivityStatus.FAILED,
+                error=error.model_dump(mode="json"),
+                started_at=case((is_pending, now), else_=activity.c.started_at),
+                completed_at=now,
+            )
         )
         return self._connection.execute(statement).rowcount
 
@@ -197,12 +220,30 @@ class Activities:
         )
         return [_activity_row(row) for row in self._connection.execute(statement)]
 
+    def stream_attempts(self, execution_id: WorkflowExecutionId) -> Iterator[AttemptRow]:
+        """Every attempt of an execution in the order of `started_at`, however many there are, a few at a time."""
+        statement = (
+            select(*_ATTEMPT_COLUMNS)
+            .where(activity.c.workflow_execution_id == execution_id)
+            .order_by(activity.c.started_at, activity.c.id)
+        )
+        for row in self._connection.execute(statement, execution_options={"yield_per": _ROWS_AT_A_TIME}):
+            yield _attempt_row(row)
+
     def count_completed(self, execution_id: WorkflowExecutionId) -> int:
         """How many activities of an execution are completed."""
         statement = select(func.count()).where(
             activity.c.workflow_execution_id == execution_id, activity.c.status == ActivityStatus.COMPLETED
         )
         return self._connection.execute(statement).scalar_one()
+
+
+def _attempt_row(row: Row[Any]) -> AttemptRow:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+    values["id"] = WorkflowActivityId(values["id"])
+    values["status"] = ActivityStatus(values["status"])
+    values["error"] = None if values["error"] is None else ErrorInfo.model_validate(values["error"])
+    return AttemptRow(**values)
 
 
 def _may_become(target: ActivityStatus) -> ColumnElement[bool]:

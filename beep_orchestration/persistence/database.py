@@ -22,6 +22,7 @@ from beep_orchestration.persistence.signals import Signals
 
 _SILENT_SECONDS = 10
 _LOCK_SECONDS = 20
+_IDLE_READER_SECONDS = 60
 _UNDEFINED_TABLE_OR_COLUMN = frozenset({"42P01", "42703"})
 
 
@@ -90,6 +91,17 @@ class Database:
         else:
             with self._rehearsal_lock, self._rehearsal.begin_nested():
                 yield self._rehearsal
+
+    @contextmanager
+    def snapshot(self) -> Iterator[WorkflowPersistence]:
+        """The tables as they are at the block's first reading, however long it reads; nothing can be saved.
+
+        Holds one connection of the pool. Raises `DatabaseUnavailableError`, also if nothing is read for a minute.
+        """
+        with driver_errors.unavailability(self.engine), self.engine.connect() as pooled:
+            connection = pooled.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{_IDLE_READER_SECONDS}s'")
+            yield WorkflowPersistence(connection)
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:

@@ -74,6 +74,25 @@ class ActivityRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AttemptRow:
+    """One attempt without its input and output; `has_never_started` if it was closed while it waited for its time.
+
+    The error has no stack.
+    """
+
+    id: WorkflowActivityId
+    activity_name: str
+    activity_type: str
+    status: ActivityStatus
+    attempt_number: int
+    error: ErrorInfo | None
+    started_at: datetime
+    completed_at: datetime | None
+    epoch: int
+    has_never_started: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class SignalRow:
     """A message to, or a progress event of, an execution."""
 
@@ -97,6 +116,7 @@ class RunRow:
     workflow_execution_id: WorkflowExecutionId
     organization_id: OrganizationId
     dagster_run_id: str
+    created_at: datetime
     epoch: int | None
     lease_expires_at: datetime | None
     started_at: datetime | None

@@ -12,7 +12,7 @@ from beep_orchestration.persistence.rows import RunRow
 from beep_orchestration.tables import run
 
 _COLUMNS = (
-    *(column for column in run.c if column.name != "created_at"),
+    *run.c,
     func.coalesce(run.c.lease_expires_at <= CLOCK, True).label("lease_is_over"),
 )
 
@@ -32,6 +32,7 @@ class Runs:
                 workflow_execution_id=execution_id,
                 organization_id=organization_id,
                 dagster_run_id=dagster_run_id,
+                created_at=CLOCK,
             )
             .on_conflict_do_nothing(index_elements=["dagster_run_id"])
         )

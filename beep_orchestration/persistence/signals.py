@@ -1,17 +1,18 @@
 """Rows of `knowledge_workflow_signal`."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, literal_column, select, update
+from sqlalchemy import Connection, Row, bindparam, case, literal_column, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 
+from beep_orchestration.errors import WorkflowNotFoundError
 from beep_orchestration.ids import OrganizationId, WorkflowActivityId, WorkflowExecutionId, WorkflowSignalId
-from beep_orchestration.models import PROGRESS_SIGNAL, Json
+from beep_orchestration.models import PROGRESS_SIGNAL, RESERVED_SIGNALS, ExecutionStatus, Json
 from beep_orchestration.persistence.executions import CLOCK
 from beep_orchestration.persistence.rows import SignalRow
-from beep_orchestration.tables import signal
+from beep_orchestration.tables import execution, signal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,12 @@ class NewSignal:
 
 # The progress of an execution is nobody's to consume; a constant, for the index's sake.
 _UNCONSUMED = (signal.c.consumed_by.is_(None), signal.c.signal_name != literal_column(f"'{PROGRESS_SIGNAL}'"))
+
+_TOLD_COLUMNS = (
+    *(column for column in signal.c if column.name != "payload"),
+    case((signal.c.signal_name.in_(RESERVED_SIGNALS), signal.c.payload)).label("payload"),
+)
+_ROWS_AT_A_TIME = 500
 
 
 class Signals:
@@ -57,6 +64,37 @@ class Signals:
         if name is not None:
             statement = statement.where(signal.c.signal_name == name)
         return [_signal_row(row) for row in self._connection.execute(statement)]
+
+    def load_told(
+        self, execution_id: WorkflowExecutionId, organization_id: OrganizationId, *, after: int, limit: int
+    ) -> tuple[ExecutionStatus, list[SignalRow]]:
+        """An execution's status and the signals after that sequence, in order, as they are at one moment.
+
+        What was sent to it comes without its payload, which may be large. Raises `WorkflowNotFoundError`.
+        """
+        told = (
+            select(*_TOLD_COLUMNS)
+            .where(signal.c.workflow_execution_id == execution.c.id, signal.c.sequence > after)
+            .order_by(signal.c.sequence)
+            .limit(limit)
+            .lateral("told")
+        )
+        statement = (
+            select(execution.c.status, *told.c)
+            .select_from(execution.outerjoin(told, true()))
+            .where(execution.c.id == execution_id, execution.c.organization_id == organization_id)
+            .order_by(told.c.sequence)
+        )
+        rows = self._connection.execute(statement).all()
+        if not rows:
+            raise WorkflowNotFoundError(execution_id)
+        return ExecutionStatus(rows[0].status), [_signal_row(row) for row in rows if row.id is not None]
+
+    def stream(self, execution_id: WorkflowExecutionId) -> Iterator[SignalRow]:
+        """Every signal in order, however many there are, a few at a time."""
+        statement = _all(execution_id).order_by(signal.c.sequence)
+        for row in self._connection.execute(statement, execution_options={"yield_per": _ROWS_AT_A_TIME}):
+            yield _signal_row(row)
 
     def load_unconsumed(
         self, execution_id: WorkflowExecutionId, names: Collection[str], *, after: int = 0, limit: int
@@ -88,7 +126,7 @@ def _all(execution_id: WorkflowExecutionId) -> Any:
 
 
 def _signal_row(row: Row[Any]) -> SignalRow:
-    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+    values = {name: row._mapping[name] for name in signal.c.keys()}  # noqa: SLF001, SIM118 - public names
     values["id"] = WorkflowSignalId(values["id"])
     values["workflow_execution_id"] = WorkflowExecutionId(values["workflow_execution_id"])
     values["organization_id"] = OrganizationId(values["organization_id"])

@@ -1,3 +1,6 @@
+import json
+import re
+
 import pytest
 
 from beep_orchestration.ids import WorkflowExecutionId
@@ -8,7 +11,15 @@ from tests.factories import OTHER_ORGANIZATION, accepted, claimed, ended
 
 pytestmark = pytest.mark.usefixtures("configured")
 UNKNOWN = "knowledge_workflow_execution__00000000-0000-7000-8000-000000000001"
-COMMANDS_WITH_AN_ID = [["status"], ["watch"], ["cancel"], ["resume"], ["graph"], ["signal", "approve", "{}"]]
+COMMANDS_WITH_AN_ID = [
+    ["status"],
+    ["watch"],
+    ["history"],
+    ["cancel"],
+    ["resume"],
+    ["graph"],
+    ["signal", "approve", "{}"],
+]
 
 
 def _running_id(database: Database) -> WorkflowExecutionId:
@@ -67,7 +78,7 @@ def test_signal_is_stored_and_its_id_printed(beep: Beep, configured: Database) -
     execution_id = _running_id(configured)
     signal_id = beep("signal", execution_id, "approve", '{"by": "ada"}', "--json").json["signal_id"]
     with configured.transaction() as tables:
-        (stored,) = tables.signals.load(execution_id, limit=10)
+        (stored,) = tables.signals.load(execution_id, name="approve", limit=10)
     assert (stored.id, stored.signal_name, stored.payload) == (signal_id, "approve", {"by": "ada"})
 
 
@@ -116,7 +127,7 @@ def test_list_refuses_what_is_no_page(beep: Beep, option: str, value: object) ->
 def test_watch_ends_with_the_executions_and_fails_unless_all_are_completed(
     beep: Beep, configured: Database, completed_id: WorkflowExecutionId
 ) -> None:
-    assert beep("watch", completed_id).out.endswith("completed in 0.0 s\n")
+    assert re.search(r"completed in \d+\.\d s\n$", beep("watch", completed_id).out)
     failed = _ended_id(configured, ExecutionStatus.FAILED)
     both = beep("watch", completed_id, failed, "--json")
     assert both.code == 1
@@ -125,3 +136,18 @@ def test_watch_ends_with_the_executions_and_fails_unless_all_are_completed(
         "failed",
     ]
     assert "made by a test" in both.error
+
+
+def test_history_is_a_table_or_lines_of_json(beep: Beep, completed_id: str) -> None:
+    table = beep("history", completed_id)
+    assert table.code == 0
+    assert [line.split()[2:4] for line in table.out.splitlines()] == [
+        ["state", "accepted"],
+        ["run", f"run-of-{completed_id}"],
+        ["state", "claimed"],
+        ["state", "completed"],
+    ]
+    for arguments in (["--format", "jsonl"], ["--json"]):
+        entries = [json.loads(line) for line in beep("history", completed_id, *arguments).out.splitlines()]
+        assert [entry["kind"] for entry in entries] == ["state", "run_launched", "state", "state"]
+        assert entries[-1]["change"] == "completed"

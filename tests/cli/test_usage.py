@@ -32,6 +32,7 @@ COMMANDS = [
     "signal",
     "cancel",
     "resume",
+    "history",
     "list",
     "graph",
     "migrate",

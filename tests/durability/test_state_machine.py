@@ -18,10 +18,12 @@ from beep_orchestration.changes import BeginStage, Change, CompleteAttempt, EndE
 from beep_orchestration.claims import Claim
 from beep_orchestration.commits import CheckpointWriter
 from beep_orchestration.errors import ClaimLostError, ExecutionCancelledError, WorkflowStateError
+from beep_orchestration.history import read_history
 from beep_orchestration.models import EXECUTION_TRANSITIONS, STATE_SIGNAL, ActivityStatus, ExecutionStatus, StateChange
 from beep_orchestration.persistence import ActivityRow, Database
 from beep_orchestration.persistence.activities import NewAttempt
 from beep_orchestration.reconciliation import cancel_execution
+from tests.durability.histories import Rebuilt, rebuilt
 from tests.durability.workflow import LONG_LEASE, STAGE, assert_consistent, attempts, claim, end_leases, load, start
 from tests.factories import ERROR, new_attempt, with_signal
 
@@ -189,6 +191,7 @@ class Interleavings(RuleBasedStateMachine):
         assert told == self.expected.told
         expected = len(told) + self.begun + self.signals + len(done)
         assert [signal.sequence for signal in signals] == list(range(1, expected + 1))
+        assert rebuilt(read_history(self.database, self.execution)) == Rebuilt.of(row)
         self._nothing_of_an_old_epoch_has_changed({attempt.id: attempt for attempt in made})
 
     def _nothing_of_an_old_epoch_has_changed(self, now: dict[str, ActivityRow]) -> None:

@@ -233,6 +233,12 @@ QUESTIONS = [
         f"ix_{SIGNAL}_unconsumed",
         1,
     ),
+    Question(
+        "what an execution told after a cursor",
+        lambda t: t.signals.load_told(ONE, ORGANIZATION, after=SIGNALS_OF_ONE - 500, limit=100),
+        f"uq_{SIGNAL}_sequence",
+        101,
+    ),
     Question("signal of a sender", lambda t: t.signals.find_sent(ONE, "key-7"), f"uq_{SIGNAL}_sender_key", 1),
 ]
 
