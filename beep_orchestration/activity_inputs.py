@@ -5,7 +5,7 @@ An input's digest decides whether a recorded output may be used, so everything t
 
 from pydantic import BaseModel
 
-from beep_orchestration.extraction.model import Chunk, ExtractionOptions
+from beep_orchestration.extraction.model import Chunk, ExtractionOptions, LanguageModelStatistics
 
 
 class WholeText(BaseModel):
@@ -49,4 +49,5 @@ class GraphParts(BaseModel):
     entities_digest: str
     relations_digest: str
     identities_digest: str
+    language_model: LanguageModelStatistics | None
     options: ExtractionOptions

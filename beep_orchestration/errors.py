@@ -17,6 +17,9 @@ BeepError
 ├── ExecutionCancelledError      the execution was cancelled while the run worked for it
 ├── ActivityFailedError          an activity used up its attempts
 ├── PermanentActivityError       raised by an activity: no retry can mend this
+│   └── BudgetUsedUpError        an execution's budget for language models is spent
+├── LanguageModelError           a language model gave no answer; it is asked again within the retry policy
+│   └── InvalidAnswerError       its answer is not what was asked for
 ├── RetryLaterError              raised by an activity: try again, but not before a given time
 ├── IncompleteStageError         fewer parts are stored than the stage before recorded
 └── ConfigurationError           a setting or a file of the installation is wrong
@@ -153,6 +156,38 @@ class ActivityFailedError(BeepError):
 
 class PermanentActivityError(BeepError):
     """For activities to raise: the attempt fails and no other follows."""
+
+
+class BudgetUsedUpError(PermanentActivityError):
+    """The next call to a language model would go beyond the execution's budget; it was not made."""
+
+    def __init__(self, option: str, budget: str, spent: str) -> None:
+        self.option = option
+        self.budget = budget
+        self.spent = spent
+        super().__init__(
+            f"options.{option}: the budget of {budget} is used up ({spent} spent); "
+            "resume the execution to grant it as much again, or start one with a larger budget"
+        )
+
+
+class LanguageModelError(BeepError):
+    """A language model gave no answer.
+
+    `may_be_paid` tells whether the question had been sent, so that its provider may charge for it all the same.
+    """
+
+    def __init__(self, message: str, *, may_be_paid: bool) -> None:
+        self.may_be_paid = may_be_paid
+        super().__init__(message)
+
+
+class InvalidAnswerError(LanguageModelError):
+    """A language model's answer is not what was asked for; it is paid, and not used."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"the language model's answer cannot be used: {problem}", may_be_paid=True)
 
 
 class RetryLaterError(BeepError):

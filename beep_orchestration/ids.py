@@ -76,6 +76,13 @@ class WorkflowRunId(EntityId):
     __slots__ = ()
 
 
+class WorkflowModelCallId(EntityId):
+    """Names one call to a language model."""
+
+    entity = "knowledge_workflow_model_call"
+    __slots__ = ()
+
+
 class OrganizationId(EntityId):
     """Names the owner of rows."""
 

@@ -44,6 +44,17 @@ class RunOutcome(StrEnum):
     PARKED = "parked"
 
 
+class ModelCallStatus(StrEnum):
+    """What came of a call to a language model. All but `recalled` and `refused` are paid, or may be."""
+
+    SENT = "sent"
+    ANSWERED = "answered"
+    UNUSABLE = "unusable"
+    LOST = "lost"
+    REFUSED = "refused"
+    RECALLED = "recalled"
+
+
 EXECUTION_TRANSITIONS: Mapping[ExecutionStatus, frozenset[ExecutionStatus]] = MappingProxyType(
     {
         ExecutionStatus.RUNNING: frozenset(
@@ -137,6 +148,22 @@ class StageProgress(Model):
     attempts: int = 0
 
 
+class ModelUsage(Model):
+    """What calls to a language model have consumed, as far as it is known; `cost` is in the currency of the prices.
+
+    `unanswered` calls were sent and brought no answer, so that nobody but the provider knows what they cost; `recalled`
+    answers were paid before and cost nothing. `unpriced` calls are those whose price is unknown.
+    """
+
+    calls: int = 0
+    recalled: int = 0
+    unanswered: int = 0
+    unpriced: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float = 0.0
+
+
 class Wait(Model):
     """What an execution waits for while none of its activities can run: one of these signals, or the deadline."""
 
@@ -169,6 +196,9 @@ class WorkflowStatus(Model):
     waiting_for: tuple[Wait, ...] = Field(default=(), description="signals and deadlines that let it go on")
     paused_at: datetime | None = Field(default=None, description="since when no activity starts, by the signal `pause`")
     attempts: int = Field(description="attempts of all activities, retries included")
+    language_model: dict[str, ModelUsage] = Field(
+        default={}, description="what calls to a language model consumed, per activity type that made any"
+    )
     started_at: datetime
     updated_at: datetime
     completed_at: datetime | None

@@ -35,6 +35,8 @@ from beep_orchestration.extraction.model import (
     text_digest,
 )
 from beep_orchestration.extractor_choice import ExtractorChoice
+from beep_orchestration.model_calls import calling_for, load_statistics
+from beep_orchestration.models import RetryPolicy
 from beep_orchestration.previews import execution_link, graph_metadata, preview
 from beep_orchestration.resources import ExecutionSession, WorkflowResource
 from beep_orchestration.workflow_types import ASSEMBLE, CHUNK, ENTITIES, MENTIONS, RELATIONS, ActivityType
@@ -66,6 +68,8 @@ class OptionsConfig(dg.Config):
     concurrency: int = Field(
         default=ExtractionOptions().concurrency, description="activities of one type that run at the same time"
     )
+    token_budget: int | None = Field(default=None, description="tokens that language models may read and write")
+    cost_budget: float | None = Field(default=None, description="what language models may cost")
 
 
 class DocumentConfig(dg.Config):
@@ -76,7 +80,7 @@ class DocumentConfig(dg.Config):
     title: str | None = Field(default=None, description="what the document is called")
     source_uri: str | None = Field(default=None, description="where the document is from")
     ontology: str | None = Field(default=None, description="Turtle text; the built-in ontology if absent")
-    extractor: str = Field(default="local", description="who finds mentions, types and relations")
+    extractor: str = Field(default="local", description="who finds mentions, types and relations: local or llm")
     options: OptionsConfig = Field(default=OptionsConfig(), description="how it is cut up, and what is kept")
 
 
@@ -117,15 +121,16 @@ def extract_mentions_op(
 ) -> Any:
     with workflow.claimed() as session:
         document: ExtractionInput = session.input
-        extractor, ontology = choose_extractors(session).mentions, load_ontology(document.ontology)
+        use, ontology = choose_extractors(session), load_ontology(document.ontology)
         digest, ontology_digest = text_digest(document.text), _ontology_digest(document)
         activities = [
             _activity(
                 MENTIONS,
                 activity_name(MENTIONS.name, chunk.index),
                 input=ChunkOfText(text_digest=digest, chunk=chunk, ontology_digest=ontology_digest),
-                call=partial(extractor.extract_mentions, document.text, chunk, ontology),
-                code_version=extractor.identity,
+                call=partial(use.mentions.extract_mentions, document.text, chunk, ontology),
+                code_version=use.mentions.identity,
+                retry=use.retry,
             )
             for chunk in _flat(chunks)
         ]
@@ -143,7 +148,7 @@ def classify_entities_op(
 ) -> Any:
     with workflow.claimed() as session:
         document: ExtractionInput = session.input
-        classifier, ontology = choose_extractors(session).entities, load_ontology(document.ontology)
+        use, ontology = choose_extractors(session), load_ontology(document.ontology)
         digest, ontology_digest = text_digest(document.text), _ontology_digest(document)
         found: list[Mention] = attributed(MENTIONS.name, mentions)
         groups: list[list[Candidate]] = batches(resolve(found), document.options.batch_size) or [[]]
@@ -157,8 +162,9 @@ def classify_entities_op(
                     candidates_digest=_digest(candidates),
                     ontology_digest=ontology_digest,
                 ),
-                call=partial(classifier.classify_entities, document.text, candidates, ontology),
-                code_version=classifier.identity,
+                call=partial(use.entities.classify_entities, document.text, candidates, ontology),
+                code_version=use.entities.identity,
+                retry=use.retry,
             )
             for number, candidates in enumerate(groups)
         ]
@@ -177,7 +183,7 @@ def extract_relations_op(
 ) -> Any:
     with workflow.claimed() as session:
         document: ExtractionInput = session.input
-        extractor, ontology = choose_extractors(session).relations, load_ontology(document.ontology)
+        use, ontology = choose_extractors(session), load_ontology(document.ontology)
         digest, ontology_digest = text_digest(document.text), _ontology_digest(document)
         all_chunks: list[Chunk] = _flat(chunks)
         typed: list[Entity] = attributed(ENTITIES.name, entities)
@@ -192,8 +198,9 @@ def extract_relations_op(
                     entities_digest=_digest(present),
                     ontology_digest=ontology_digest,
                 ),
-                call=partial(extractor.extract_relations, document.text, chunk, present, ontology),
-                code_version=extractor.identity,
+                call=partial(use.relations.extract_relations, document.text, chunk, present, ontology),
+                code_version=use.relations.identity,
+                retry=use.retry,
             )
             for chunk, present in zip(all_chunks, entities_by_chunk(typed, all_chunks), strict=True)
         ]
@@ -213,6 +220,7 @@ def assemble_graph_op(
         all_entities: list[Entity] = attributed(ENTITIES.name, entities)
         all_relations: list[Relation] = attributed(RELATIONS.name, relations)
         identities = session.load_code_versions(MENTIONS.name, ENTITIES.name, RELATIONS.name)
+        language_model = load_statistics(session.database, session.execution_id, identities)
         activity = _activity(
             ASSEMBLE,
             ASSEMBLE.name,
@@ -221,9 +229,18 @@ def assemble_graph_op(
                 entities_digest=_digest(all_entities),
                 relations_digest=_digest(all_relations),
                 identities_digest=canonical_digest(identities),
+                language_model=language_model,
                 options=document.options,
             ),
-            call=partial(assemble, document, _flat(chunks), all_entities, all_relations, identities=identities),
+            call=partial(
+                assemble,
+                document,
+                _flat(chunks),
+                all_entities,
+                all_relations,
+                identities=identities,
+                language_model=language_model,
+            ),
             code_version="assemble-2",
         )
         graphs: list[Graph] = _run(context, session, ASSEMBLE, [activity])
@@ -239,17 +256,23 @@ def _activity(
     input: BaseModel,  # noqa: A002 - as `Activity` names it
     call: Callable[[], Any],
     code_version: str,
+    retry: RetryPolicy | None = None,
 ) -> Activity[Any]:
     return Activity(
         name=name,
         input=input,
-        call=call,
+        call=partial(_call_for, stage.name, name, call),
         output_type=stage.output_type,
         code_version=code_version,
-        retry=stage.retry,
+        retry=retry or stage.retry,
         timeout=stage.timeout,
         heartbeat_timeout=stage.heartbeat_timeout,
     )
+
+
+def _call_for(activity_type: str, activity_name: str, call: Callable[[], Any]) -> Any:
+    with calling_for(activity_type, activity_name):
+        return call()
 
 
 def _run(

@@ -34,6 +34,7 @@ from beep_orchestration.models import (
     ExecutionPage,
     ExecutionStatus,
     Json,
+    ModelUsage,
     StageProgress,
     WorkflowStatus,
 )
@@ -127,7 +128,8 @@ class WorkflowService:
         """How an execution stands, in one consistent reading. Raises `WorkflowNotFoundError`."""
         with _tracer.start_as_current_span("WorkflowService.getStatus"), self._database.transaction() as tables:
             execution = self._load(tables, execution_id)
-            return self._status(execution, tables.runs.list_of(execution.id))
+            usage = tables.model_calls.load_usage([execution.id])
+            return self._status(execution, tables.runs.list_of(execution.id), usage)
 
     def signal(
         self, execution_id: str, signal_name: str, payload: Mapping[str, Any], *, sender_key: str | None = None
@@ -232,7 +234,8 @@ class WorkflowService:
                 workflow_type=workflow_type,
                 before=None if cursor is None else _parse_cursor(cursor),
             )
-            statuses = tuple(self._status(row, tables.runs.list_of(row.id)) for row in rows)
+            usage = tables.model_calls.load_usage([row.id for row in rows])
+            statuses = tuple(self._status(row, tables.runs.list_of(row.id), usage) for row in rows)
         is_full = len(rows) == limit
         return ExecutionPage(executions=statuses, cursor=_cursor(rows[-1]) if is_full else None)
 
@@ -341,7 +344,12 @@ class WorkflowService:
             raise InvalidInputError("signal_name", f"{name!r} is written by executions only", "choose another name")
         return _storable_payload(payload, self._settings.maximum_signal_bytes)
 
-    def _status(self, execution: ExecutionRow, runs: Sequence[RunRow]) -> WorkflowStatus:
+    def _status(
+        self,
+        execution: ExecutionRow,
+        runs: Sequence[RunRow],
+        usage: Mapping[WorkflowExecutionId, dict[str, ModelUsage]],
+    ) -> WorkflowStatus:
         run_ids = tuple(run.dagster_run_id for run in runs)
         stages = _in_order(execution)
         return WorkflowStatus(
@@ -353,6 +361,7 @@ class WorkflowService:
             current_activity=execution.current_activity,
             activities=stages,
             attempts=sum(stage.attempts for stage in stages.values()),
+            language_model=usage.get(execution.id, {}),
             started_at=execution.started_at,
             updated_at=execution.updated_at,
             completed_at=execution.completed_at,

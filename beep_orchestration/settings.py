@@ -1,6 +1,7 @@
 """Settings from the environment (`BEEP_*`) and from a `.env` file; the only reader of the environment."""
 
 import os
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -57,6 +58,27 @@ class Settings(BaseSettings):
     maximum_launches_without_progress: int = Field(
         default=3, ge=1, description="runs that may die for an execution without completing an activity"
     )
+
+    llm_model: str | None = Field(
+        default=None,
+        pattern=r"^\S+$",
+        description="the language model of the extractor `llm`, as pydantic-ai names it (openai:gpt-5-mini), or as "
+        "BEEP_LLM_BASE_URL does",
+    )
+    llm_base_url: str | None = Field(
+        default=None, pattern=r"^https?://[^@\s]+$", description="an endpoint that is compatible with OpenAI's"
+    )
+    llm_api_key: SecretStr | None = Field(default=None, description="unset: the provider's own variable is read")
+    llm_output: Literal["native", "tool", "prompted"] | None = Field(
+        default=None, description="how answers are bound to a schema; unset: as well as the model is known to allow"
+    )
+    llm_timeout_seconds: float = Field(default=300.0, gt=0, description="how long one call may take")
+    llm_maximum_output_tokens: int = Field(default=8_192, ge=1, description="longest answer")
+    llm_concurrency: int = Field(default=8, ge=1, description="calls that one process has under way")
+    llm_calls_per_minute: float | None = Field(default=None, gt=0, description="calls that one process begins")
+    llm_input_price: Decimal | None = Field(default=None, ge=0, description="price of a million tokens read")
+    llm_output_price: Decimal | None = Field(default=None, ge=0, description="price of a million tokens written")
+    llm_cache: bool = Field(default=True, description="use answers that the organization has paid for before")
 
     @property
     def url(self) -> str:

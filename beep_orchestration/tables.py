@@ -1,11 +1,12 @@
 """The schema on one page; Alembic's target.
 
-The three tables of the specification, column for column, the runs that carry executions, and the operator's switch
-that pauses an organization. Columns that the
-specification does not have say in their comment why they are there.
+The three tables of the specification, column for column, the runs that carry executions, the operator's switch that
+pauses an organization, and the calls to language models. Columns that the specification does not have say in their
+comment why they are there.
 """
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     DateTime,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Numeric,
     Table,
     Text,
     UniqueConstraint,
@@ -21,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from beep_orchestration.models import ActivityStatus, ExecutionStatus, RunOutcome
+from beep_orchestration.models import ActivityStatus, ExecutionStatus, ModelCallStatus, RunOutcome
 
 metadata = MetaData(
     naming_convention={
@@ -48,7 +50,9 @@ def _trace_parent() -> Column[object]:
     return Column("trace_parent", Text, comment="W3C trace context of the caller, continued by the run")
 
 
-def _one_of(column: str, values: type[ExecutionStatus | ActivityStatus | RunOutcome]) -> CheckConstraint:
+def _one_of(
+    column: str, values: type[ExecutionStatus | ActivityStatus | RunOutcome | ModelCallStatus]
+) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
@@ -94,6 +98,7 @@ execution = Table(
         server_default=text("0"),
         comment="claims since an activity was last completed; bounds how often a dying worker is replaced",
     ),
+    _timestamp("resumed_at", nullable=True, comment="since when what language models cost counts against the budget"),
     _timestamp("paused_at", nullable=True, comment="set by the signal `pause`: no activity starts until `resume`"),
     _trace_parent(),
     _audit_created_at(),
@@ -205,4 +210,41 @@ pause = Table(
     Column("organization_id", Text, primary_key=True, comment="'*' pauses every organization"),
     Column("reason", Text),
     _timestamp("paused_at"),
+)
+
+model_call = Table(
+    "knowledge_workflow_model_call",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column(
+        "workflow_execution_id",
+        Text,
+        ForeignKey("knowledge_workflow_execution.id", ondelete="CASCADE"),
+        nullable=False,
+        comment="whose document the answer speaks of: it is deleted with it",
+    ),
+    Column("organization_id", Text, nullable=False, comment="an answer is recalled within its organization only"),
+    Column("activity_name", Text, nullable=False),
+    Column("activity_type", Text, nullable=False),
+    Column("model", Text, nullable=False, comment="the model and the settings that shape its answers"),
+    Column("question_digest", Text, nullable=False, comment="of all that the model was told"),
+    Column("status", Text, nullable=False),
+    Column("expected_tokens", BigInteger, nullable=False, comment="stands for the tokens until they are known"),
+    Column("input_tokens", BigInteger),
+    Column("output_tokens", BigInteger),
+    Column("cost", Numeric, comment="in the currency of the prices; null if the price is unknown"),
+    Column("answer", Text, comment="JSON as received, to be recalled; null if recalling is switched off"),
+    Column("tally", JSONB(none_as_null=True), comment="what was made of the answer: names aligned, dropped, ..."),
+    Column("error", Text),
+    _timestamp("started_at"),
+    _timestamp("ended_at", nullable=True),
+    _one_of("status", ModelCallStatus),
+    CheckConstraint("(status = 'sent') = (ended_at IS NULL)", name="ended_at_iff_ended"),
+    Index("ix_knowledge_workflow_model_call_execution", "workflow_execution_id", "activity_name"),
+    Index(
+        "ix_knowledge_workflow_model_call_answer",
+        "organization_id",
+        "question_digest",
+        postgresql_where=text("answer IS NOT NULL"),
+    ),
 )

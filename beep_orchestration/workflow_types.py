@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from beep_orchestration.errors import UnknownWorkflowTypeError
 from beep_orchestration.extraction import parse_extraction_input
+from beep_orchestration.extraction.llm.language_model import require_llm
 from beep_orchestration.extraction.model import Chunk, Entity, ExtractionInput, Graph, Mention, Relation
 from beep_orchestration.models import RetryPolicy
 from beep_orchestration.settings import load_settings
@@ -49,7 +50,11 @@ class WorkflowType:
 
 
 def _parse_extraction_input(raw: object) -> BaseModel:
-    return parse_extraction_input(raw, max_characters=load_settings().maximum_document_characters)
+    settings = load_settings()
+    parsed = parse_extraction_input(raw, max_characters=settings.maximum_document_characters)
+    if parsed.extractor == "llm":
+        require_llm(settings, parsed.options)
+    return parsed
 
 
 CHUNK = ActivityType("chunk", "chunk_text", list[Chunk])

@@ -100,6 +100,17 @@ CASES = [
         {"activity_name": "mentions-0", "attempt": 3, "error_type": "TimeoutError"},
         ("mentions-0", "3", "TimeoutError", "no answer"),
     ),
+    Case(
+        errors.BudgetUsedUpError("token_budget", "5,000 tokens", "5,210"),
+        {"option": "token_budget", "budget": "5,000 tokens", "spent": "5,210"},
+        ("options.token_budget", "5,000 tokens", "5,210", "resume"),
+    ),
+    Case(errors.LanguageModelError("no answer", may_be_paid=True), {"may_be_paid": True}, ("no answer",)),
+    Case(
+        errors.InvalidAnswerError("it is no JSON"),
+        {"problem": "it is no JSON", "may_be_paid": True},
+        ("cannot be used", "it is no JSON"),
+    ),
     Case(errors.RetryLaterError("busy", 2.5), {"seconds": 2.5}, ("busy", "2.5 s")),
     Case(
         errors.IncompleteStageError("id-1", "mentions", 3, 5),

@@ -10,6 +10,7 @@ from beep_orchestration.extraction.model import (
     ExtractionOptions,
     Graph,
     GraphStatistics,
+    LanguageModelStatistics,
     Provenance,
     Relation,
     Review,
@@ -28,13 +29,15 @@ def assemble(
     *,
     identities: Mapping[str, str],
     reviews: Sequence[Review] = (),
+    language_model: LanguageModelStatistics | None = None,
 ) -> Graph:
     """Keep what is confident enough, and merge what several chunks found.
 
     A relation needs both its entities; a fact stated in several places is one relation with all its evidence, its
     highest confidence and all the activities that found it. An entity that no class fits (`Thing`) is kept only if a
     relation names it. `identities` are those of the extractors, by the activities that they ran; `reviews` are kept as
-    they are. The order of the other arguments' elements changes nothing: the same graph comes out byte for byte.
+    they are, and so is what a `language_model` did. The order of the other arguments' elements changes nothing: the
+    same graph comes out byte for byte.
     """
     confident = _confident_entities(entities, document.options)
     facts = _merge_facts(_confident_relations(relations, {entity.id for entity in confident}, document.options))
@@ -46,7 +49,7 @@ def assemble(
         text_digest=text_digest(document.text),
         entities=tuple(kept),
         relations=tuple(facts),
-        stats=_count(document, chunks, kept, facts),
+        stats=_count(document, chunks, kept, facts, language_model),
         provenance=Provenance(sources=sources([*kept, *facts], identities), reviews=tuple(reviews)),
     )
 
@@ -103,7 +106,11 @@ def _worth_keeping(entities: Iterable[Entity], facts: Iterable[Relation]) -> lis
 
 
 def _count(
-    document: ExtractionInput, chunks: Sequence[Chunk], entities: Sequence[Entity], relations: Sequence[Relation]
+    document: ExtractionInput,
+    chunks: Sequence[Chunk],
+    entities: Sequence[Entity],
+    relations: Sequence[Relation],
+    language_model: LanguageModelStatistics | None,
 ) -> GraphStatistics:
     return GraphStatistics(
         characters=len(document.text),
@@ -113,4 +120,5 @@ def _count(
         relations=len(relations),
         entities_by_type=dict(sorted(Counter(entity.type for entity in entities).items())),
         relations_by_predicate=dict(sorted(Counter(relation.predicate for relation in relations).items())),
+        language_model=language_model,
     )

@@ -17,7 +17,7 @@ from beep_orchestration.extraction.documents import validate_document, validate_
 
 Confidence = Annotated[float, Field(ge=0.0, le=1.0)]
 
-ExtractorName = Literal["local"]
+ExtractorName = Literal["local", "llm"]
 """The extractors that an execution can be started with."""
 
 
@@ -38,6 +38,12 @@ class ExtractionOptions(Value):
     minimum_mention_confidence: Confidence = 0.0
     minimum_relation_confidence: Confidence = 0.5
     concurrency: int = Field(default=4, ge=1, le=1_000, description="Activities of one type that run at the same time")
+    token_budget: int | None = Field(
+        default=None, ge=1, description="Tokens that language models may read and write for the execution"
+    )
+    cost_budget: float | None = Field(
+        default=None, gt=0, description="What language models may cost, in the currency of their prices"
+    )
 
     @model_validator(mode="after")
     def _overlap_is_shorter_than_a_chunk(self) -> Self:
@@ -188,6 +194,19 @@ class Provenance(Value):
     reviews: tuple[Review, ...] = ()
 
 
+class LanguageModelStatistics(Value):
+    """The answers of a language model that the graph is made of, and what became of them.
+
+    `tally` counts names and facts: found in the text as given, aligned to it, dropped and why. What was paid besides,
+    for answers that never came or could not be used, is in the execution's status.
+    """
+
+    answers: int
+    input_tokens: int
+    output_tokens: int
+    tally: dict[str, int]
+
+
 class GraphStatistics(Value):
     """Counts of one graph."""
 
@@ -198,6 +217,7 @@ class GraphStatistics(Value):
     relations: int
     entities_by_type: dict[str, int]
     relations_by_predicate: dict[str, int]
+    language_model: LanguageModelStatistics | None = None
 
 
 class Graph(Value):

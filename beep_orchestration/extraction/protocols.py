@@ -11,6 +11,7 @@ from typing import Protocol
 
 from beep_orchestration.extraction.model import Candidate, Chunk, Entity, Mention, Relation
 from beep_orchestration.extraction.ontology import Ontology
+from beep_orchestration.models import RetryPolicy
 
 
 class MentionExtractor(Protocol):
@@ -61,3 +62,5 @@ class Extractors:
     mentions: MentionExtractor
     entities: EntityClassifier
     relations: RelationExtractor
+    retry: RetryPolicy | None = None
+    """How often their activities are tried, if not as often as others of their type."""

@@ -14,6 +14,7 @@ from beep_orchestration.errors import SchemaVersionError
 from beep_orchestration.persistence import driver_errors
 from beep_orchestration.persistence.activities import Activities
 from beep_orchestration.persistence.executions import Executions
+from beep_orchestration.persistence.model_calls import ModelCalls
 from beep_orchestration.persistence.notifications import Notifications
 from beep_orchestration.persistence.pauses import Pauses
 from beep_orchestration.persistence.runs import Runs
@@ -35,6 +36,7 @@ class WorkflowPersistence:
         self.activities = Activities(connection)
         self.signals = Signals(connection)
         self.runs = Runs(connection)
+        self.model_calls = ModelCalls(connection)
         self.pauses = Pauses(connection)
 
 

@@ -335,6 +335,7 @@ class Executions:
                 launch_at=CLOCK + seconds(launch_after_seconds),
                 launches=0,
                 paused_at=None,
+                resumed_at=CLOCK,
                 epoch=execution.c.epoch + 1,
                 signal_sequence=NEXT_SEQUENCE,
             )

@@ -113,7 +113,7 @@ def test_a_missing_schema_is_named_with_its_remedy(
 ) -> None:
     environment.setenv("BEEP_DATABASE_URL", empty_database_url)
     assert "run 'beep migrate'" in beep("list").error
-    assert beep("migrate", "--json").json == {"revision": "0002"}
+    assert beep("migrate", "--json").json == {"revision": "0003"}
     assert beep("list", "--json").json["executions"] == []
 
 

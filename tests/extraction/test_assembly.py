@@ -116,6 +116,7 @@ def test_statistics_count_what_is_in_the_graph() -> None:
     assert stats.model_dump() == {
         "characters": len(TEXT), "chunks": 1, "mentions": 3, "entities": 3, "relations": 2,
         "entities_by_type": {"Person": 3}, "relations_by_predicate": {"met": 2},
+        "language_model": None,
     }  # fmt: skip
 
 

@@ -1,0 +1,88 @@
+"""Where in a text a name stands that a language model gave: exactly, or but for case, spaces and Unicode's variants."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_VARIANTS = str.maketrans(dict.fromkeys("‘’‛ʼ`´", "'") | dict.fromkeys("“”„«»", '"') | dict.fromkeys("‐‑‒–—―−", "-"))
+_LEFT_OUT = frozenset({"Mn", "Me", "Cf"})  # accents and other marks, and what is invisible
+_DRESSING = re.compile(r"^(?:the|a|an)\s+|['’]s?$", re.IGNORECASE)
+_EDGES = " \t\r\n.,;:!?\"'“”‘’()[]{}<>*_`"
+
+
+class Place(NamedTuple):
+    """`text[start:end]`; `is_exact` tells whether it is the name letter by letter."""
+
+    start: int
+    end: int
+    is_exact: bool
+
+
+class AlignedText:
+    """A text in which names are looked up."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._folded, self._starts, self._ends = _fold(text)
+
+    def find(self, name: str) -> list[Place]:
+        """All places of a name, in order, as whole words; without its article, quotes and the like if need be.
+
+        Exact places come before all others: if the name stands in the text as it was given, nothing else is meant.
+        """
+        exact = [Place(start, end, is_exact=True) for start, end in _occurrences(self._text, name)]
+        return exact or self._find_folded(name) or self._find_folded(_bare(name))
+
+    def _find_folded(self, name: str) -> list[Place]:
+        folded, _, _ = _fold(name)
+        folded = folded.strip()
+        return [
+            Place(self._starts[start], self._ends[end - 1], is_exact=False)
+            for start, end in _occurrences(self._folded, folded)
+        ]
+
+
+def _fold(text: str) -> tuple[str, list[int], list[int]]:
+    """Case, compatibility variants, accents, quotes, dashes and white space folded; where each character came from.
+
+    NFKD and full case folding: Unicode Standard, sections 3.11 and 3.13; character by character, so that each knows its
+    place. A mark that is left out belongs to the place of the character that bears it.
+    """
+    folded: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    for index, character in enumerate(text):
+        for new in unicodedata.normalize("NFKD", character).casefold().translate(_VARIANTS):
+            blank = new.isspace()
+            if unicodedata.category(new) in _LEFT_OUT or (blank and folded and folded[-1] == " "):
+                ends[-1:] = [index + 1] if ends else []
+            else:
+                folded.append(" " if blank else new)
+                starts.append(index)
+                ends.append(index + 1)
+    return "".join(folded), starts, ends
+
+
+def _occurrences(text: str, name: str) -> Iterator[tuple[int, int]]:
+    start = text.find(name) if name.strip() else -1
+    while start >= 0:
+        end = start + len(name)
+        if not _continues_word(text, start) and not _continues_word(text, end):
+            yield start, end
+            start = text.find(name, end)
+        else:
+            start = text.find(name, start + 1)
+
+
+def _continues_word(text: str, position: int) -> bool:
+    """Whether a word goes on across the position; scripts without spaces (Chinese, Japanese) have no such words."""
+    around = text[max(0, position - 1) : position + 1]
+    if position == 0 or len(around) < 2:  # noqa: PLR2004 - one character on either side
+        return False
+    is_spaced = all(found.isalnum() and unicodedata.east_asian_width(found) not in ("W", "F") for found in around)
+    return is_spaced or unicodedata.combining(around[1]) > 0
+
+
+def _bare(name: str) -> str:
+    return _DRESSING.sub("", name.strip(_EDGES)).strip(_EDGES)

@@ -1,0 +1,200 @@
+"""Rows of `knowledge_workflow_model_call`: what language models were asked, and what it cost."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, WorkflowModelCallId
+from beep_orchestration.models import ModelCallStatus, ModelUsage
+from beep_orchestration.persistence.executions import CLOCK
+from beep_orchestration.tables import execution, model_call
+
+_FREE = (ModelCallStatus.REFUSED, ModelCallStatus.RECALLED)
+_UNANSWERED = (ModelCallStatus.SENT, ModelCallStatus.LOST)
+_USED = (ModelCallStatus.ANSWERED, ModelCallStatus.RECALLED)
+_TOKENS = model_call.c.input_tokens + model_call.c.output_tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewModelCall:
+    """A call that is about to be made, or that need not be made because its answer is recalled."""
+
+    id: WorkflowModelCallId
+    workflow_execution_id: WorkflowExecutionId
+    organization_id: OrganizationId
+    activity_name: str
+    activity_type: str
+    model: str
+    question_digest: str
+    expected_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedAnswer:
+    """An answer as it was received, and what it consumed then."""
+
+    answer: str
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spending:
+    """What an execution may have spent since it was started or resumed: calls without an answer count as expected."""
+
+    tokens: int
+    cost: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsedAnswer:
+    """The call whose answer became the checkpoint of an activity: its tokens when it was paid, and its tally."""
+
+    input_tokens: int
+    output_tokens: int
+    tally: Mapping[str, int]
+
+
+class ModelCalls:
+    """Saves and loads calls to language models within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def begin(self, new: NewModelCall) -> None:
+        """Store a call as `sent`. Earlier calls of the activity that still are have lost their process: `lost`."""
+        lost = (
+            update(model_call)
+            .where(
+                model_call.c.workflow_execution_id == new.workflow_execution_id,
+                model_call.c.activity_name == new.activity_name,
+                model_call.c.status == ModelCallStatus.SENT,
+            )
+            .values(status=ModelCallStatus.LOST, ended_at=CLOCK, error="its process ended before the answer came")
+        )
+        self._connection.execute(lost)
+        statement = insert(model_call).values(vars(new) | {"status": ModelCallStatus.SENT, "started_at": CLOCK})
+        self._connection.execute(statement)
+
+    def end(
+        self,
+        call_id: WorkflowModelCallId,
+        status: ModelCallStatus,
+        *,
+        tokens: tuple[int, int] | None = None,
+        cost: Decimal | None = None,
+        answer: str | None = None,
+        tally: Mapping[str, int] | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Store what came of a call; also of one that was taken for lost meanwhile."""
+        input_tokens, output_tokens = tokens or (None, None)
+        statement = (
+            update(model_call)
+            .where(model_call.c.id == call_id)
+            .values(
+                status=status,
+                input_tokens=input_tokens,
+                output_tokens=output_tokens,
+                cost=cost,
+                answer=answer,
+                tally=None if tally is None else dict(tally),
+                error=error,
+                ended_at=CLOCK,
+            )
+        )
+        self._connection.execute(statement)
+
+    def find_answer(self, organization_id: OrganizationId, model: str, question_digest: str) -> RecordedAnswer | None:
+        """The newest answer of this model that the organization has paid for."""
+        statement = (
+            select(model_call.c.answer, model_call.c.input_tokens, model_call.c.output_tokens)
+            .where(
+                model_call.c.organization_id == organization_id,
+                model_call.c.question_digest == question_digest,
+                model_call.c.model == model,
+                model_call.c.answer.is_not(None),
+            )
+            .order_by(model_call.c.id.desc())
+            .limit(1)
+        )
+        row = self._connection.execute(statement).one_or_none()
+        return None if row is None else RecordedAnswer(**row._mapping)  # noqa: SLF001 - public name
+
+    def recall(self, new: NewModelCall, answer: RecordedAnswer, tally: Mapping[str, int]) -> None:
+        """Store that an activity used an answer that was paid before: it costs nothing."""
+        values = vars(new) | {
+            "status": ModelCallStatus.RECALLED,
+            "input_tokens": answer.input_tokens,
+            "output_tokens": answer.output_tokens,
+            "cost": Decimal(0),
+            "tally": dict(tally),
+            "started_at": CLOCK,
+            "ended_at": CLOCK,
+        }
+        self._connection.execute(insert(model_call).values(values))
+
+    def load_spending(self, execution_id: WorkflowExecutionId) -> Spending:
+        """What the execution may have spent since it was started or last resumed."""
+        statement = (
+            select(
+                func.coalesce(func.sum(func.coalesce(_TOKENS, model_call.c.expected_tokens)), 0),
+                func.coalesce(func.sum(model_call.c.cost), 0),
+            )
+            .join(execution, execution.c.id == model_call.c.workflow_execution_id)
+            .where(
+                execution.c.id == execution_id,
+                model_call.c.status.not_in(_FREE),
+                model_call.c.started_at >= func.coalesce(execution.c.resumed_at, execution.c.started_at),
+            )
+        )
+        tokens, cost = self._connection.execute(statement).one()
+        return Spending(tokens=int(tokens), cost=Decimal(cost))
+
+    def load_usage(
+        self, execution_ids: Collection[WorkflowExecutionId]
+    ) -> dict[WorkflowExecutionId, dict[str, ModelUsage]]:
+        """What the executions have consumed in all, by activity type; those without a call are left out."""
+        is_paid = model_call.c.status.not_in(_FREE)
+        statement = (
+            select(
+                model_call.c.workflow_execution_id,
+                model_call.c.activity_type,
+                func.count().filter(is_paid),
+                func.count().filter(model_call.c.status == ModelCallStatus.RECALLED),
+                func.count().filter(model_call.c.status.in_(_UNANSWERED)),
+                func.count().filter(is_paid, _TOKENS.is_not(None), model_call.c.cost.is_(None)),
+                func.coalesce(func.sum(model_call.c.input_tokens).filter(is_paid), 0),
+                func.coalesce(func.sum(model_call.c.output_tokens).filter(is_paid), 0),
+                func.coalesce(func.sum(model_call.c.cost), 0),
+            )
+            .where(model_call.c.workflow_execution_id.in_(execution_ids))
+            .group_by(model_call.c.workflow_execution_id, model_call.c.activity_type)
+        )
+        usage: dict[WorkflowExecutionId, dict[str, ModelUsage]] = defaultdict(dict)
+        for execution_id, activity_type, *counts, cost in self._connection.execute(statement):
+            names = ("calls", "recalled", "unanswered", "unpriced", "input_tokens", "output_tokens")
+            counted = {name: int(count) for name, count in zip(names, counts, strict=True)}
+            usage[WorkflowExecutionId(execution_id)][activity_type] = ModelUsage(**counted, cost=float(cost))
+        return dict(usage)
+
+    def load_used_answers(self, execution_id: WorkflowExecutionId) -> dict[str, UsedAnswer]:
+        """By activity the call whose answer it used last."""
+        statement = (
+            select(
+                model_call.c.activity_name, model_call.c.input_tokens, model_call.c.output_tokens, model_call.c.tally
+            )
+            .where(model_call.c.workflow_execution_id == execution_id, model_call.c.status.in_(_USED))
+            .distinct(model_call.c.activity_name)
+            .order_by(model_call.c.activity_name, model_call.c.started_at.desc())
+        )
+        return {
+            row.activity_name: UsedAnswer(
+                input_tokens=row.input_tokens, output_tokens=row.output_tokens, tally=row.tally or {}
+            )
+            for row in self._connection.execute(statement)
+        }
