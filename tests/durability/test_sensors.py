@@ -10,6 +10,8 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from sqlalchemy import text
 
 from beep_orchestration import sensors
@@ -46,6 +48,10 @@ OUTCOMES = {
     dg.DagsterRunStatus.CANCELED: RunOutcome.CANCELLED,
 }
 LONG_WAIT = 30.0
+LATE = (
+    "UPDATE knowledge_workflow_execution SET launch_at = clock_timestamp() - make_interval(secs => :seconds) "
+    "WHERE id = :id"
+)
 
 pytestmark = pytest.mark.usefixtures("settings")
 
@@ -54,6 +60,21 @@ pytestmark = pytest.mark.usefixtures("settings")
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as ephemeral:
         yield ephemeral
+
+
+def _metric(reader: InMemoryMetricReader, name: str) -> float:
+    """The newest value of a gauge."""
+    data = reader.get_metrics_data()
+    assert data is not None
+    found = [
+        point.value
+        for resource in data.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        if metric.name == name
+        for point in metric.data.data_points
+    ]
+    return float(found[-1])
 
 
 def dispatch(instance: dg.DagsterInstance) -> list[dg.RunRequest]:
@@ -213,6 +234,23 @@ class TestDispatcher:
         run = dagster_run(instance, tags_of(execution), dg.DagsterRunStatus.NOT_STARTED)
         assert dispatch(instance) == []
         assert row_of(database, run.run_id).workflow_execution_id == execution
+
+    def test_how_late_launches_are_is_a_metric(
+        self, database: Database, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With more due than a tick takes, those that are left show in the next one."""
+        monkeypatch.setattr(sensors, "_LAUNCHES_PER_TICK", 2)
+        reader = InMemoryMetricReader()
+        sensors._meter.on_set_meter_provider(MeterProvider(metric_readers=[reader]))
+        late = {start(database): seconds for seconds in (90, 60, 30)}
+        with database.transaction() as tables:
+            for execution, seconds in late.items():
+                tables.connection.execute(text(LATE), {"seconds": seconds, "id": execution})
+        lags = []
+        for _ in range(3):
+            dispatch(instance)
+            lags.append(_metric(reader, "beep.launch_lag"))
+        assert [90 <= lags[0] < 90 + LONG_WAIT, 30 <= lags[1] < 30 + LONG_WAIT, lags[2] == 0] == [True] * 3
 
     @pytest.mark.parametrize("status", ENDED)
     def test_a_run_that_has_ended_does_not_hold_back_the_next(

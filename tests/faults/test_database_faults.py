@@ -127,7 +127,7 @@ def test_17_latency_costs_time_and_no_claim(installation: Installation) -> None:
     fault = installation.control.arm("inside_activity", "pause", subject="mentions-0", seconds=0.5)
     execution_id = installation.start(document(1, 17))
     proof = installation.control.wait_for(fault)
-    with installation.proxy.trouble(Trouble(proof.pid, delay=(0.02, 0.04))):
+    with installation.proxy.trouble(Trouble(proof.pid, delay=(0.1, 0.1))):
         installation.wait_completed([execution_id])
     epochs = installation.postgres.ask("SELECT epoch FROM knowledge_workflow_execution WHERE id = %s", execution_id)
     assert epochs == [(1,)]

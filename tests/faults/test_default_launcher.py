@@ -61,7 +61,7 @@ def test_07_killed_together_with_the_code_server(installation: Installation) -> 
 def test_10_stopped_past_its_lease_and_back_when_a_successor_works(installation: Installation) -> None:
     installation.wait_ready()
     fault = installation.control.arm("before_checkpoint_commit", "stop", subject="mentions-1")
-    execution_id = installation.start(document(3, 110))
+    execution_id = installation.start(document(3, 110, concurrency=1))
     zombie = psutil.Process(installation.control.wait_for(fault, LIMIT_SECONDS).pid)
     installation.wait_completed([execution_id], LIMIT_SECONDS)
     zombie.resume()

@@ -85,15 +85,16 @@ def test_07_killed_together_with_the_code_server(installation: Installation) -> 
 
 def test_10_stopped_past_its_lease_and_back_when_a_successor_works(installation: Installation) -> None:
     fault = installation.control.arm("before_checkpoint_commit", "stop", subject="mentions-1")
-    execution_id = installation.start(document(3, 10, concurrency=1))  # nothing else may be about to begin
-    proof = installation.control.wait_for(fault)
-    zombie = psutil.Process(proof.pid)
+    execution_id = installation.start(document(3, 10, concurrency=1))
+    zombie = psutil.Process(installation.control.wait_for(fault).pid)
     wait_until(lambda: zombie.status() == psutil.STATUS_STOPPED)
-    installation.wait_completed([execution_id])
+    work = installation.control.arm("inside_activity", "pause", execution_id=execution_id, seconds=2)
+    successor = psutil.Process(installation.control.wait_for(work).pid)
     zombie.resume()
     wait_until(lambda: not zombie.is_running() or zombie.status() == psutil.STATUS_ZOMBIE)
-    assert installation.wait(execution_id).status is ExecutionStatus.COMPLETED
-    assert_sound(installation, [execution_id], faults=1)
+    assert successor != zombie
+    installation.wait_completed([execution_id])
+    assert_sound(installation, [execution_id], faults=2)
 
 
 def test_10b_stopped_inside_a_transaction(installation: Installation) -> None:
