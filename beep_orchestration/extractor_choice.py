@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import assert_never
 
-from beep_orchestration.extraction import Extractors, local_extractors
+from beep_orchestration.extraction import Extractors, extractors_for
 from beep_orchestration.extraction.llm import llm_extractors
 from beep_orchestration.extraction.llm.language_model import language_model, require_llm
 from beep_orchestration.extraction.model import ExtractionInput
@@ -20,7 +20,7 @@ def choose_extractors(session: ExecutionSession) -> Extractors:
     document: ExtractionInput = session.input
     match document.extractor:
         case "local":
-            return local_extractors()
+            return extractors_for(document)
         case "llm":
             return _llm_extractors(session, document)
         case unknown:

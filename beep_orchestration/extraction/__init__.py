@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from beep_orchestration.extraction.inputs import parse_extraction_input
     from beep_orchestration.extraction.local import local_extractors
     from beep_orchestration.extraction.ontology import Ontology, load_ontology
-    from beep_orchestration.extraction.pipeline import batches, entities_by_chunk, extract
+    from beep_orchestration.extraction.pipeline import batches, entities_by_chunk, extract, extractors_for
     from beep_orchestration.extraction.protocols import Extractors
     from beep_orchestration.extraction.provenance import activity_name, activity_order, attributed
     from beep_orchestration.extraction.resolution import resolve
+    from beep_orchestration.extraction.taught import taught_extractors
 
 __all__ = [
     "Extractors",
@@ -33,10 +34,12 @@ __all__ = [
     "decode_document",
     "entities_by_chunk",
     "extract",
+    "extractors_for",
     "load_ontology",
     "local_extractors",
     "parse_extraction_input",
     "resolve",
+    "taught_extractors",
     "validate_document",
 ]
 
@@ -52,10 +55,12 @@ _MODULES = {
     "decode_document": "documents",
     "entities_by_chunk": "pipeline",
     "extract": "pipeline",
+    "extractors_for": "pipeline",
     "load_ontology": "ontology",
     "local_extractors": "local",
     "parse_extraction_input": "inputs",
     "resolve": "resolution",
+    "taught_extractors": "taught",
     "validate_document": "documents",
 }
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from beep_orchestration.errors import InvalidDocumentError
@@ -19,6 +19,28 @@ Confidence = Annotated[float, Field(ge=0.0, le=1.0)]
 
 ExtractorName = Literal["local", "llm"]
 """The extractors that an execution can be started with."""
+
+
+def _storable(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, str):
+        _refuse_as_pydantic_does(validate_storable, value, str(info.field_name))
+    return value
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _refuse_as_pydantic_does(validate: Callable[[str, str], None], value: str, field: str) -> None:
+    """Turn our refusal into one that pydantic collects with the others; problem and remedy travel as its context."""
+    try:
+        validate(value, field)
+    except InvalidDocumentError as error:
+        context = {"problem": error.problem, "remedy": error.remedy}
+        raise PydanticCustomError("invalid_document", "{problem}; {remedy}", context) from error
+
+
+Name = Annotated[str, Field(min_length=1, max_length=1_000), BeforeValidator(_storable)]
 
 
 class Value(BaseModel):
@@ -52,6 +74,26 @@ class ExtractionOptions(Value):
         return self
 
 
+class ExampleTriple(Value):
+    """A fact that an example's text states, in names as a person would write them."""
+
+    subject: Name
+    relation: Name = Field(description="The name of a relation of the ontology")
+    object: Name
+
+
+class Example(Value):
+    """A sentence (or a few) and what it states: what the local extractor can learn from."""
+
+    text: str = Field(min_length=1, max_length=10_000)
+    triples: Annotated[tuple[ExampleTriple, ...], BeforeValidator(_as_tuple), Field(max_length=1_000)] = ()
+
+    @field_validator("text", mode="before")
+    @classmethod
+    def _can_be_stored(cls, value: object, info: ValidationInfo) -> object:
+        return _storable(value, info)
+
+
 class ExtractionInput(Value):
     """A document and how to extract from it: the input of the `extraction` workflow."""
 
@@ -62,15 +104,16 @@ class ExtractionInput(Value):
     ontology: str | None = Field(
         default=None, max_length=1_000_000, description="Turtle text; the built-in ontology if absent"
     )
+    examples: Annotated[tuple[Example, ...], BeforeValidator(_as_tuple), Field(max_length=20_000)] = Field(
+        default=(), description="Sentences with their triples, from which the local extractor learns"
+    )
     extractor: ExtractorName = Field(default="local", description="Who finds mentions, types and relations")
     options: ExtractionOptions = ExtractionOptions()
 
     @field_validator("document_id", "source_uri", "title", "ontology", mode="before")
     @classmethod
     def _can_be_stored(cls, value: object, info: ValidationInfo) -> object:
-        if isinstance(value, str):
-            _refuse_as_pydantic_does(validate_storable, value, str(info.field_name))
-        return value
+        return _storable(value, info)
 
     @field_validator("text", mode="before")
     @classmethod
@@ -231,15 +274,6 @@ class Graph(Value):
     relations: tuple[Relation, ...]
     stats: GraphStatistics
     provenance: Provenance = Provenance()
-
-
-def _refuse_as_pydantic_does(validate: Callable[[str, str], None], value: str, field: str) -> None:
-    """Turn our refusal into one that pydantic collects with the others; problem and remedy travel as its context."""
-    try:
-        validate(value, field)
-    except InvalidDocumentError as error:
-        context = {"problem": error.problem, "remedy": error.remedy}
-        raise PydanticCustomError("invalid_document", "{problem}; {remedy}", context) from error
 
 
 def text_digest(text: str) -> str:

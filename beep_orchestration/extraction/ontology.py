@@ -5,7 +5,10 @@ What is read, and nothing else:
 * classes: `owl:Class` and `rdfs:Class`, with `rdfs:label`, `skos:altLabel` (other names) and `rdfs:subClassOf`;
 * relations: `owl:ObjectProperty` and `rdf:Property`, with `rdfs:label`, `rdfs:domain`, `rdfs:range`,
   `skos:altLabel`: phrases that state the relation from subject to object ('work for', 'founder of'), and
-  `beep:inverseLabel`: phrases that state it from object to subject ('employ').
+  `beep:inverseLabel`: phrases that state it from object to subject ('employ');
+* examples of a relation, from which the local extractor learns:
+  `:director beep:example [ beep:text "Alien was directed by Ridley Scott." ; beep:subject "Alien" ;
+  beep:object "Ridley Scott" ]`.
 
 Verbs stand in their base form and passives as participles without 'be': 'acquire', 'born in'; 'acquired by' needs no
 mention, being 'acquire' the other way round. The built-in ontology, `builtin.ttl`, is an example.
@@ -21,13 +24,14 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from beep_orchestration.errors import InvalidOntologyError
-from beep_orchestration.extraction.model import Value
+from beep_orchestration.extraction.model import Example, ExampleTriple, Value
 
 if TYPE_CHECKING:
     from rdflib import Graph
     from rdflib.term import Node
 
 VOCABULARY = "urn:beep-orchestration:vocabulary#"
+_EXAMPLE_PARTS = ("text", "subject", "object")
 THING = "Thing"
 """The type of what no class of the ontology fits: owl:Thing, which is above every class."""
 
@@ -56,10 +60,11 @@ class OntologyRelation(Value):
 
 
 class Ontology(Value):
-    """Classes and relations, each sorted by name. `digest` is that of the Turtle text."""
+    """Classes and relations, each sorted by name, and examples. `digest` is that of the Turtle text."""
 
     classes: tuple[OntologyClass, ...]
     relations: tuple[OntologyRelation, ...]
+    examples: tuple[Example, ...] = ()
     digest: str
 
     @cached_property
@@ -83,7 +88,7 @@ def load_ontology(turtle: str | None) -> Ontology:
     """The ontology of that Turtle text, or the built-in one. The last few are kept, so calling it again costs nothing.
 
     Raises:
-        InvalidOntologyError: the text is not Turtle (with the line), or declares no class.
+        InvalidOntologyError: the text is not Turtle (with the line), declares no class, or has half an example.
     """
     return _load(_builtin() if turtle is None else turtle)
 
@@ -101,6 +106,7 @@ def _load(turtle: str) -> Ontology:
     return Ontology(
         classes=tuple(sorted(_classes(graph, names), key=lambda found: found.name)),
         relations=tuple(sorted(_relations(graph, names), key=lambda found: found.name)),
+        examples=_examples(graph),
         digest=hashlib.sha256(turtle.encode()).hexdigest(),
     )
 
@@ -147,9 +153,9 @@ def _classes(graph: "Graph", names: "dict[Node, str]") -> list[OntologyClass]:
 
 
 def _relations(graph: "Graph", classes: "dict[Node, str]") -> list[OntologyRelation]:
-    from rdflib import OWL, RDF, RDFS, SKOS, URIRef  # noqa: PLC0415
+    from rdflib import RDFS, SKOS, URIRef  # noqa: PLC0415
 
-    names = _names(graph, _instances(graph, (OWL.ObjectProperty, RDF.Property)))
+    names = _relation_names(graph)
     return [
         OntologyRelation(
             iri=str(node),
@@ -161,6 +167,35 @@ def _relations(graph: "Graph", classes: "dict[Node, str]") -> list[OntologyRelat
         )
         for node, name in names.items()
     ]
+
+
+def _relation_names(graph: "Graph") -> "dict[Node, str]":
+    from rdflib import OWL, RDF  # noqa: PLC0415
+
+    return _names(graph, _instances(graph, (OWL.ObjectProperty, RDF.Property)))
+
+
+def _examples(graph: "Graph") -> tuple[Example, ...]:
+    """One for each text, with the triples of all relations."""
+    from rdflib import URIRef  # noqa: PLC0415
+
+    by_text: dict[str, list[ExampleTriple]] = {}
+    for node, name in _relation_names(graph).items():
+        for example in graph.objects(node, URIRef(VOCABULARY + "example")):
+            text, subject, target = (
+                next(iter(_texts(graph, example, URIRef(VOCABULARY + part))), "") for part in _EXAMPLE_PARTS
+            )
+            if not (text and subject and target):
+                raise InvalidOntologyError(
+                    "ontology",
+                    f"has an incomplete example of {name!r}",
+                    "give each example a beep:text, a beep:subject and a beep:object",
+                )
+            by_text.setdefault(text, []).append(ExampleTriple(subject=subject, relation=name, object=target))
+    return tuple(
+        Example(text=text, triples=tuple(sorted(triples, key=lambda triple: triple.model_dump_json())))
+        for text, triples in sorted(by_text.items())
+    )
 
 
 def _instances(graph: "Graph", types: "Iterable[Node]") -> "Sequence[Node]":

@@ -11,15 +11,18 @@ from beep_orchestration.extraction.ontology import load_ontology
 from beep_orchestration.extraction.protocols import Extractors
 from beep_orchestration.extraction.provenance import activity_name, attributed
 from beep_orchestration.extraction.resolution import resolve
+from beep_orchestration.extraction.taught import taught_extractors
 
 
 def extract(document: ExtractionInput, extractors: Extractors | None = None) -> Graph:
     """The graph of one document, by the local extractors unless told otherwise. Deterministic with those.
 
+    They have learned from the input's examples and from the ontology's, if there are any.
+
     Raises:
         InvalidOntologyError: the input's ontology is not Turtle or has no class.
     """
-    use = extractors or local_extractors()
+    use = extractors or extractors_for(document)
     text = document.text
     ontology = load_ontology(document.ontology)
     chunks = chunk_text(text, document.options)
@@ -44,6 +47,12 @@ def extract(document: ExtractionInput, extractors: Extractors | None = None) -> 
         for number in range(len(parts))
     }
     return assemble(document, chunks, entities, attributed("relations", relations), identities=identities)
+
+
+def extractors_for(document: ExtractionInput) -> Extractors:
+    """The local extractors; taught if the input or its ontology has examples. Loads and learns nothing yet."""
+    examples = (*load_ontology(document.ontology).examples, *document.examples)
+    return taught_extractors(examples) if examples else local_extractors()
 
 
 def batches(candidates: Sequence[Candidate], size: int) -> list[list[Candidate]]:

@@ -7,6 +7,7 @@ space is one blank and character references are resolved; invisible format chara
 import html
 import re
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 from beep_orchestration.extraction.markup import breaks_text
@@ -36,6 +37,12 @@ class Block:
     def span(self, start: int, end: int) -> Span:
         """Where in the document `self.text[start:end]` (not empty) stands."""
         return Span(start=self.starts[start], end=self.ends[end - 1])
+
+    def find(self, start: int, end: int) -> tuple[int, int] | None:
+        """Where in `self.text` that stretch of the document stands; None unless the block has all of it."""
+        if not (self.starts[0] <= start < end <= self.ends[-1]):
+            return None
+        return bisect_left(self.starts, start), bisect_left(self.ends, end) + 1
 
 
 class _Builder:

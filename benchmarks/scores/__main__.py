@@ -11,8 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from beep_orchestration.extraction import Extractors, local_extractors
-from benchmarks.scores.answers import answer, named_entities
+from beep_orchestration.extraction import Extractors, local_extractors, taught_extractors
+from benchmarks.scores.answers import answer, examples, named_entities
 from benchmarks.scores.data import Benchmark, Sentence, load_benchmarks, load_named_documents
 from benchmarks.scores.names import score_names
 from benchmarks.scores.speed import measure
@@ -34,7 +34,10 @@ _TRIPLE_COLUMNS = {
     "invented_subjects": "invented subjects",
     "invented_objects": "objects",
 }
-_EXTRACTORS: dict[str, Callable[[Benchmark], Extractors]] = {"local": lambda _: local_extractors()}
+_EXTRACTORS: dict[str, Callable[[Benchmark], Extractors]] = {
+    "local": lambda _: local_extractors(),
+    "taught": lambda benchmark: taught_extractors(examples(benchmark)),
+}
 
 
 def main() -> None:

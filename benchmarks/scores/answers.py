@@ -12,15 +12,15 @@ from beep_orchestration.extraction import (
     load_ontology,
     resolve,
 )
-from beep_orchestration.extraction.model import Candidate, Entity, ExtractionInput
+from beep_orchestration.extraction.model import Candidate, Entity, Example, ExampleTriple, ExtractionInput
 from beep_orchestration.extraction.names import date_key
 from beep_orchestration.extraction.ontology import Ontology
-from benchmarks.scores.data import NamedEntity, Sentence
+from benchmarks.scores.data import Benchmark, NamedEntity, Sentence
 from benchmarks.scores.names import TYPE_OF_CLASS, TYPE_OF_LABEL
 from benchmarks.scores.triples import Triple
 
 _MONTHS = "January February March April May June July August September October November December".split()  # noqa: SIM905
-_DATE = re.compile(r"(?P<year>\d{4})(?:-(?P<month>0[1-9]|1[0-2])(?:-(?P<day>\d\d))?)?")
+_DATE = re.compile(r"(?P<year>\d{4})(?:-(?P<month>0[1-9]|1[0-2])-(?P<day>\d\d))?")
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,22 @@ def answer(sentence: Sentence, turtle: str, extractors: Extractors) -> Answer:
         tuple(Triple(_written(first), predicate, _written(second)) for first, predicate, second in ends),
         sum(_admits(ontology, predicate, first.type, second.type) for first, predicate, second in ends),
     )
+
+
+def examples(benchmark: Benchmark) -> list[Example]:
+    """The training sentences, without triples whose relation the ontology does not have."""
+    known = {relation.name for relation in load_ontology(benchmark.turtle).relations}
+    return [
+        Example(
+            text=sentence.text,
+            triples=tuple(
+                ExampleTriple(subject=triple.subject, relation=triple.relation, object=triple.object)
+                for triple in sentence.triples
+                if triple.relation in known
+            ),
+        )
+        for sentence in benchmark.train
+    ]
 
 
 def named_entities(text: str, extractors: Extractors) -> Iterator[NamedEntity]:
@@ -70,7 +86,7 @@ def _admits(ontology: Ontology, predicate: str, subject_type: str, object_type: 
 
 
 def _written(entity: Entity) -> str:
-    """Names as they are; dates as the benchmark writes them, '1984' as '01 January 1984'."""
+    """Names as they are; days and years as the benchmark writes them, '1984' as '01 January 1984'."""
     found = _DATE.fullmatch(date_key(entity.name))
     if found is None:
         return entity.name

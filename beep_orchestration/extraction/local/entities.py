@@ -31,7 +31,7 @@ class LocalEntityClassifier:
         """As the protocol says; a number or 'two years later' has no type."""
         classes = _ClassIndex(ontology)
         found = ((candidate, _type_of(text, candidate, classes)) for candidate in candidates)
-        return [_entity(candidate, *typed) for candidate, typed in found if typed is not None]
+        return [entity(candidate, *typed) for candidate, typed in found if typed is not None]
 
 
 class _ClassIndex:
@@ -73,7 +73,8 @@ _MOST_MENTIONS = 20  # enough to know a thing by; keeps the time of a much-named
 _NAME_WEIGHT, _PHRASE_WEIGHT, _USE_WEIGHT, _MOST_LABEL_WEIGHT = 6.0, 3.0, 2.0, 4.0
 
 
-def _entity(candidate: Candidate, type_name: str, confidence: float) -> Entity:
+def entity(candidate: Candidate, type_name: str, confidence: float) -> Entity:
+    """The candidate, typed."""
     return Entity(
         id=candidate.key,
         name=candidate.name,

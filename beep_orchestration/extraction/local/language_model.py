@@ -34,6 +34,10 @@ class Session:
         """Documents with parts of speech, lemmas, dependencies and sentences, without named entities."""
         return self._model.pipe(texts, batch_size=_BATCH, disable=["ner"])
 
+    def everything(self, texts: Iterable[str]) -> "Iterator[Doc]":
+        """Documents with all that the model finds."""
+        return self._model.pipe(texts, batch_size=_BATCH)
+
 
 @contextmanager
 def session() -> Iterator[Session]:
@@ -55,10 +59,14 @@ def warm_up() -> None:
             pass
 
 
-def identity(module: str) -> str:
-    """Model and rules of one local extractor, as a checkpoint's `code_version`; loads nothing."""
+def identity(module: str, *packages: str) -> str:
+    """Model and rules of one local extractor, as a checkpoint's `code_version`; loads nothing.
+
+    `packages` hold more of its rules, by their places below the extraction package.
+    """
     package = _installed()
-    return f"{module} {package}-{metadata.version(package)} spacy-{metadata.version('spacy')} rules-{_rules_digest()}"
+    versions = f"{package}-{metadata.version(package)} spacy-{metadata.version('spacy')}"
+    return f"{module} {versions} rules-{_rules_digest(packages)}"
 
 
 @lru_cache(maxsize=1)
@@ -72,11 +80,12 @@ def _installed() -> str:
     raise ConfigurationError(f"no spaCy model is installed; run 'pip install {_PACKAGES[-1]}'")
 
 
-@lru_cache(maxsize=1)
-def _rules_digest() -> str:
+@lru_cache(maxsize=4)
+def _rules_digest(packages: tuple[str, ...]) -> str:
     """Over the sources of the extraction package: any change of a rule is a change of identity."""
     digest = hashlib.sha256()
-    for folder in (resources.files("beep_orchestration.extraction"), resources.files(__package__)):
+    extraction = resources.files("beep_orchestration.extraction")
+    for folder in (extraction, resources.files(__package__), *(extraction / package for package in packages)):
         for file in sorted(folder.iterdir(), key=lambda found: found.name):
             if file.name.endswith((".py", ".ttl")):
                 digest.update(file.read_bytes())

@@ -1,6 +1,7 @@
 """Names in a chunk: what spaCy's named entity recognizer finds, repaired and completed by what names look like."""
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from beep_orchestration.extraction.labels import PLACES
@@ -33,14 +34,15 @@ class LocalMentionExtractor:
         """As the protocol says; the ontology changes nothing here."""
         prose = list(blocks(text, chunk))
         with session() as model:
-            documents = model.names(block.text for block in prose)
-            found = [_names(doc) for doc in documents]
-        known = KnownNames((block.text, names) for block, names in zip(prose, found, strict=True))
-        return [
-            _mention(text, block, name)
-            for block, names in zip(prose, found, strict=True)
-            for name in known.complete(block.text, names)
-        ]
+            found = recognized(model.names(block.text for block in prose))
+        return [mention(text, block, name) for block, names in zip(prose, found, strict=True) for name in names]
+
+
+def recognized(docs: Iterable["Doc"]) -> list[list[Named]]:
+    """The names in documents that belong together: those recognized in one of them are known in the others."""
+    found = [(doc.text, _names(doc)) for doc in docs]
+    known = KnownNames(found)
+    return [known.complete(text, names) for text, names in found]
 
 
 def _names(doc: "Doc") -> list[Named]:
@@ -51,7 +53,8 @@ def _names(doc: "Doc") -> list[Named]:
     return disjoint(shaped(text, disjoint(recognized)), recognized)
 
 
-def _mention(text: str, block: Block, name: Named) -> Mention:
+def mention(text: str, block: Block, name: Named) -> Mention:
+    """A name of a block, in the document's offsets."""
     span = block.span(name.start, name.end)
     return Mention(
         start=span.start,

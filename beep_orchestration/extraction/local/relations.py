@@ -2,7 +2,8 @@
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,21 +37,42 @@ class LocalRelationExtractor:
         self, text: str, chunk: Chunk, entities: Sequence[Entity], ontology: Ontology
     ) -> list[Relation]:
         """As the protocol says; the sentences just before the chunk are read for what its pronouns refer to."""
-        prose = list(blocks(text, with_lead_in(text, chunk)))
-        places = _Places(entities)
         phrases = PhraseIndex(ontology)
-        referents = Referents()
-        with session() as model:
-            documents = model.sentences(block.text for block in prose)
-            return [
-                relation
-                for block, doc in zip(prose, documents, strict=True)
-                for relation in _relations(block, doc, places.in_block(block), phrases, referents)
-                if relation.evidence[0].start >= chunk.start
-            ]
+        return relations_by_sentence(text, chunk, entities, partial(by_phrases, phrases=phrases))
 
 
-class _Named(NamedTuple):
+class ReadSentence(NamedTuple):
+    """A sentence of a block, with what is named in it and what its words refer to."""
+
+    block: Block
+    words: "Sentence"
+    named: "Sequence[NamedPlace]"
+    referents: Referents
+    evidence: Span
+
+
+def relations_by_sentence(
+    text: str, chunk: Chunk, entities: Sequence[Entity], find: Callable[[ReadSentence], Iterator[Relation]]
+) -> list[Relation]:
+    """What `find` finds in the sentences of a chunk that state something, by the local model's reading of them.
+
+    Questions state nothing, and what is very long is a list or no prose.
+    """
+    prose = list(blocks(text, with_lead_in(text, chunk)))
+    places = _Places(entities)
+    referents = Referents()
+    with session() as model:
+        documents = model.sentences(block.text for block in prose)
+        return [
+            relation
+            for block, doc in zip(prose, documents, strict=True)
+            for sentence in _sentences(block, doc, places.in_block(block), referents)
+            for relation in find(sentence)
+            if relation.evidence[0].start >= chunk.start
+        ]
+
+
+class NamedPlace(NamedTuple):
     """An entity's mention in a block, in the block's offsets."""
 
     start: int
@@ -66,32 +88,35 @@ class _Places:
         self._mentions = sorted(found, key=lambda place: place[:2])
         self._starts = [start for start, _, _ in self._mentions]
 
-    def in_block(self, block: Block) -> list[_Named]:
+    def in_block(self, block: Block) -> list[NamedPlace]:
         first = bisect_left(self._starts, block.starts[0])
         last = bisect_left(self._starts, block.ends[-1])
         return [
-            _Named(bisect_left(block.starts, start), bisect_left(block.ends, end) + 1, entity)
+            NamedPlace(bisect_left(block.starts, start), bisect_left(block.ends, end) + 1, entity)
             for start, end, entity in self._mentions[first:last]
         ]
 
 
-def _relations(
-    block: Block, doc: "Doc", named: Sequence[_Named], phrases: PhraseIndex, referents: Referents
-) -> Iterator[Relation]:
+def _sentences(block: Block, doc: "Doc", named: Sequence[NamedPlace], referents: Referents) -> Iterator[ReadSentence]:
     if not named:
         return
     referents.enter(_by_token(doc, named))
     for sentence in (found for found in doc.sents if len(found) <= _LONGEST_SENTENCE):
-        evidence = _evidence(block, sentence)
+        inside = [found for found in named if sentence.start_char <= found.start < sentence.end_char]
         referents.read(sentence)
-        for statement in () if is_question(sentence) else statements(sentence):
-            if not _is_doubtful(statement):
-                yield from _of_statement(statement, phrases, referents, evidence)
-        yield from _of_layout(block, sentence, named, phrases, evidence)
+        yield ReadSentence(block, sentence, inside, referents, _evidence(block, sentence))
         referents.leave()
 
 
-def _by_token(doc: "Doc", named: Sequence[_Named]) -> Mapping[int, Entity]:
+def by_phrases(sentence: ReadSentence, phrases: PhraseIndex) -> Iterator[Relation]:
+    """What the sentence states in phrases of the ontology."""
+    for statement in () if is_question(sentence.words) else statements(sentence.words):
+        if not _is_doubtful(statement):
+            yield from _of_statement(statement, phrases, sentence.referents, sentence.evidence)
+    yield from _of_layout(sentence, phrases)
+
+
+def _by_token(doc: "Doc", named: Sequence[NamedPlace]) -> Mapping[int, Entity]:
     found = {}
     for start, end, entity in named:
         tokens = doc.char_span(start, end, alignment_mode="expand")
@@ -151,17 +176,14 @@ _LED_BY = re.compile(r"\b(?:in|at|near|from|to|of) $")
 _LISTED = re.compile(r",? (?:and|or|&) |, [A-Z]")
 
 
-def _of_layout(
-    block: Block, sentence: "Sentence", named: Sequence[_Named], phrases: PhraseIndex, evidence: Span
-) -> Iterator[Relation]:
+def _of_layout(sentence: ReadSentence, phrases: PhraseIndex) -> Iterator[Relation]:
     """What stands side by side: 'Ada Lovelace (10 December 1815 - 27 November 1852)', 'in Murray Hill, New Jersey'."""
-    inside = [found for found in named if sentence.start_char <= found.start < sentence.end_char]
-    for first, phrase, second in _side_by_side(block.text, inside):
+    for first, phrase, second in _side_by_side(sentence.block.text, sentence.named):
         reading = phrases.find(phrase, first.type, second.type)
-        yield from _relation(reading, first, second, _LAYOUT_CERTAINTY, evidence)
+        yield from _relation(reading, first, second, _LAYOUT_CERTAINTY, sentence.evidence)
 
 
-def _side_by_side(text: str, named: Sequence[_Named]) -> Iterator[tuple[Entity, str, Entity]]:
+def _side_by_side(text: str, named: Sequence[NamedPlace]) -> Iterator[tuple[Entity, str, Entity]]:
     for index, (first, second) in enumerate(pairwise(named)):
         between = text[first.end : second.start]
         if _LIFE_START.match(between):
@@ -173,7 +195,7 @@ def _side_by_side(text: str, named: Sequence[_Named]) -> Iterator[tuple[Entity, 
             yield first.entity, "located in", second.entity
 
 
-def _is_led_not_listed(text: str, first: _Named, second: _Named) -> bool:
+def _is_led_not_listed(text: str, first: NamedPlace, second: NamedPlace) -> bool:
     """'in Murray Hill, New Jersey', but not 'in London, Paris and Rome'."""
     led = _LED_BY.search(text, max(0, first.start - 8), first.start)
     return led is not None and not _LISTED.match(text, second.end)
