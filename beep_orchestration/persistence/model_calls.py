@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from sqlalchemy import Connection, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, WorkflowModelCallId
 from beep_orchestration.models import ModelCallStatus, ModelUsage
@@ -189,7 +189,7 @@ class ModelCalls:
                 model_call.c.activity_name, model_call.c.input_tokens, model_call.c.output_tokens, model_call.c.tally
             )
             .where(model_call.c.workflow_execution_id == execution_id, model_call.c.status.in_(_USED))
-            .distinct(model_call.c.activity_name)
+            .ext(distinct_on(model_call.c.activity_name))
             .order_by(model_call.c.activity_name, model_call.c.started_at.desc())
         )
         return {

@@ -49,7 +49,6 @@ class Fault(StrEnum):
 
 
 FREE: frozenset[Fault | None] = frozenset({Fault.BUSY, Fault.AWAY, Fault.BROKEN, Fault.BAD_KEY, Fault.BAD_QUESTION})
-_SECONDS: dict[Fault | None, float] = {Fault.HANG: 3_600.0, Fault.SLOW: 0.3}
 PASSING = [fault for fault in Fault if fault not in (Fault.BAD_KEY, Fault.BAD_QUESTION)]
 """Faults after which asking again helps."""
 
@@ -74,18 +73,23 @@ class Call:
 
 @dataclass
 class Endpoint:
-    """The account, and what is to go wrong: `plan` names the fault of a question's n-th try, counted from 0."""
+    """The account, and what is to go wrong: `plan` names the fault of a question's n-th try, counted from 0.
+
+    The first `gathered` calls are answered when all of them are there.
+    """
 
     port: int = 0
     plan: Callable[[str, int], Fault | None] = lambda _question, _tries: None
     retry_after: str = "0"
-    seconds: float = 0.0
+    gathered: int = 0
+    hung_up: int = 0
     calls: list[Call] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     most_at_once: int = 0
     answer: Callable[[Mapping[str, Any]], str] | None = None
     _tries: Counter[str] = field(default_factory=Counter)
     _at_once: int = 0
+    _are_gathered: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def url(self) -> str:
@@ -112,7 +116,12 @@ class Endpoint:
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
-            await asyncio.sleep(self.seconds)
+            if len(self.calls) >= self.gathered:
+                self._are_gathered.set()
+            await self._are_gathered.wait()
+            if fault is Fault.HANG:
+                await request.receive()  # what comes after the question is the end of the connection
+                self.hung_up += 1
             return await self._response(body, fault)
         finally:
             self._at_once -= 1
@@ -121,7 +130,8 @@ class Endpoint:
         content = self.answer(body) if self.answer else honest_answer(body)
         if fault in FREE:
             return _refusal(fault, self.retry_after)
-        await asyncio.sleep(_SECONDS.get(fault, 0.0))  # the fault itself
+        if fault is Fault.SLOW:
+            await asyncio.sleep(0.3)  # the fault itself
         if fault is Fault.HALF:
             return _half(_completion(content))
         return JSONResponse(_spoilt(content, fault))
