@@ -11,7 +11,7 @@ from hypothesis import given
 from beep_orchestration.errors import InvalidInputError
 from beep_orchestration.extraction.exports.csv_archive import ARRAY_DELIMITER, csv_files, to_csv
 from beep_orchestration.extraction.model import Graph
-from tests.exports.graphs import documents, graph_of
+from tests.exports.graphs import FIFTY, documents, graph_of
 
 Row = dict[str, Any]
 
@@ -39,6 +39,7 @@ def plain(value: object) -> Any:
     return str(value).replace(ARRAY_DELIMITER, "\ufffd")
 
 
+@FIFTY
 @given(documents())
 def test_entities_and_their_mentions_are_read_back(case: tuple[Graph, str]) -> None:
     graph, text = case
@@ -59,6 +60,7 @@ def test_entities_and_their_mentions_are_read_back(case: tuple[Graph, str]) -> N
             assert mention["confidence:double"] == one.confidence
 
 
+@FIFTY
 @given(documents())
 def test_relations_are_read_back_with_the_sentences_that_state_them(case: tuple[Graph, str]) -> None:
     graph, text = case
@@ -72,6 +74,7 @@ def test_relations_are_read_back_with_the_sentences_that_state_them(case: tuple[
         assert (row["confidence:double"], row["found_by:string[]"]) == (one.confidence, list(one.found_by))
 
 
+@FIFTY
 @given(documents())
 def test_provenance_is_read_back_and_every_link_joins_two_nodes(case: tuple[Graph, str]) -> None:
     graph, text = case

@@ -15,7 +15,7 @@ from beep_orchestration.extraction.exports.graphml import to_graphml
 from beep_orchestration.extraction.exports.json_document import to_json
 from beep_orchestration.extraction.exports.json_lines import to_jsonl
 from beep_orchestration.extraction.model import Graph
-from tests.exports.graphs import documents, graph_of
+from tests.exports.graphs import FIFTY, documents, graph_of
 
 TEXT = "Ada Lovelace was born in London. She died there."
 
@@ -31,6 +31,7 @@ def test_every_format_is_exported_and_is_deterministic(graph_format: GraphFormat
     assert first == export(life(), TEXT, graph_format)
 
 
+@FIFTY
 @given(documents())
 def test_json_holds_the_whole_graph(case: tuple[Graph, str]) -> None:
     graph, _ = case
@@ -44,6 +45,7 @@ def test_json_has_the_documented_parts() -> None:
     assert content["document"]["document_id"] == "a-document"
 
 
+@FIFTY
 @given(documents())
 def test_json_and_its_lines_print_without_acting_on_a_terminal(case: tuple[Graph, str]) -> None:
     graph, _ = case
@@ -51,6 +53,7 @@ def test_json_and_its_lines_print_without_acting_on_a_terminal(case: tuple[Graph
     assert not CONTROL.search(to_jsonl(graph))
 
 
+@FIFTY
 @given(documents())
 def test_json_lines_hold_the_whole_graph_one_record_a_line(case: tuple[Graph, str]) -> None:
     graph, _ = case
@@ -72,6 +75,7 @@ def read_lines(lines: list[str]) -> Graph:
     return Graph.model_validate({**document, **facts})
 
 
+@FIFTY
 @given(documents())
 def test_graphml_reads_back_with_what_xml_cannot_hold_replaced(case: tuple[Graph, str]) -> None:
     graph, _ = case

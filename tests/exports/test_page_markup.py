@@ -10,7 +10,7 @@ from hypothesis import given
 from beep_orchestration.errors import InvalidInputError
 from beep_orchestration.extraction.exports.page import to_html
 from beep_orchestration.extraction.model import Graph
-from tests.exports.graphs import documents, graph_of
+from tests.exports.graphs import FIFTY, documents, graph_of
 
 
 class Elements(HTMLParser):
@@ -34,6 +34,7 @@ class Elements(HTMLParser):
 BARE = [tag for tag, _ in Elements(to_html(graph_of("x", {}), "x")).tags]
 
 
+@FIFTY
 @given(documents())
 def test_no_name_adds_an_element_and_the_json_holds_graph_and_text(case: tuple[Graph, str]) -> None:
     graph, text = case

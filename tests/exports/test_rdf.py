@@ -6,7 +6,7 @@ from decimal import Decimal
 import pyoxigraph
 import pytest
 import rdflib
-from hypothesis import given, settings
+from hypothesis import given
 from rdflib import OWL, PROV, RDF, RDFS, SKOS, Namespace, URIRef
 from rdflib.term import Node
 
@@ -17,7 +17,7 @@ from beep_orchestration.extraction.exports.jsonld import to_jsonld
 from beep_orchestration.extraction.exports.turtle import to_turtle
 from beep_orchestration.extraction.model import Entity, Graph, Mention, Relation, Review
 from beep_orchestration.extraction.ontology import load_ontology
-from tests.exports.graphs import documents, graph_of
+from tests.exports.graphs import FIFTY, documents, graph_of
 
 BEEP = Namespace("urn:beep-orchestration:vocabulary#")
 NIF = Namespace("http://persistence.uni-leipzig.org/nlp2rdf/ontologies/nif-core#")
@@ -42,8 +42,8 @@ def parsed(content: bytes | str) -> rdflib.Graph:
     return rdflib.Graph().parse(data=content, format="turtle")
 
 
+@FIFTY
 @given(documents())
-@settings(deadline=None)
 def test_turtle_reads_back_to_the_facts_and_who_found_them(case: tuple[Graph, str]) -> None:
     graph, _ = case
     triples = parsed(to_turtle(graph, BUILTIN))
@@ -54,8 +54,8 @@ def test_turtle_reads_back_to_the_facts_and_who_found_them(case: tuple[Graph, st
     assert facts == sorted(written_relation(relation, names) for relation in graph.relations)
 
 
+@FIFTY
 @given(documents())
-@settings(deadline=None)
 def test_provenance_reads_back(case: tuple[Graph, str]) -> None:
     graph, _ = case
     triples = parsed(to_turtle(graph, BUILTIN))
@@ -69,8 +69,8 @@ def test_provenance_reads_back(case: tuple[Graph, str]) -> None:
     assert [read_review(triples, node) for node in reviews] == list(map(written_review, graph.provenance.reviews))
 
 
+@FIFTY
 @given(documents())
-@settings(deadline=None)
 def test_two_parsers_read_the_same_statements_from_both_formats(case: tuple[Graph, str]) -> None:
     graph, _ = case
     turtle, jsonld = to_turtle(graph, BUILTIN), to_jsonld(graph, BUILTIN)
@@ -88,8 +88,8 @@ def by_oxigraph(content: str, rdf_format: pyoxigraph.RdfFormat) -> set[tuple[Nod
     return set(rdflib.Graph().parse(data=lines, format="nt"))
 
 
+@FIFTY
 @given(documents())
-@settings(deadline=None)
 def test_both_formats_print_without_acting_on_a_terminal(case: tuple[Graph, str]) -> None:
     graph, _ = case
     assert not CONTROL.search(to_turtle(graph, BUILTIN))

@@ -4,14 +4,14 @@ import re
 from io import StringIO
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from rich.console import Console
 
 from beep_orchestration.errors import InvalidInputError
 from beep_orchestration.extraction.exports.characters import INVISIBLE
 from beep_orchestration.extraction.exports.terminal import to_terminal
 from beep_orchestration.extraction.model import Graph
-from tests.exports.graphs import documents, graph_of
+from tests.exports.graphs import FIFTY, documents, graph_of
 
 TEXT = "Ada Lovelace was born\n in London. Paris is far."
 
@@ -40,8 +40,8 @@ def test_what_does_not_fit_is_counted() -> None:
     assert "and 9 more relations" in report
 
 
+@FIFTY
 @given(documents())
-@settings(deadline=None)
 def test_names_are_shown_and_never_obeyed(case: tuple[Graph, str]) -> None:
     graph, text = case
     assert not INVISIBLE.search(printed(graph, text))

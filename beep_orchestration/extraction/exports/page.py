@@ -11,6 +11,8 @@ from beep_orchestration.extraction.exports.characters import require_text_of
 from beep_orchestration.extraction.exports.json_document import graph_document
 from beep_orchestration.extraction.model import Graph
 
+_SCRIPTS = ("layout.js", "picture.js", "page.js")
+
 
 def to_html(graph: Graph, text: str) -> str:
     """A page that needs no network and nothing beside itself.
@@ -22,7 +24,7 @@ def to_html(graph: Graph, text: str) -> str:
         InvalidInputError: `text` is not the text that the graph was extracted from.
     """
     require_text_of(graph, text)
-    script, style = _part("graph.js"), _part("graph.css")
+    script, style = "".join(map(_part, _SCRIPTS)), _part("page.css")
     parts = {
         "policy": f"default-src 'none'; script-src {_source(script)}; style-src {_source(style)}; "
         "base-uri 'none'; form-action 'none'",
@@ -32,11 +34,11 @@ def to_html(graph: Graph, text: str) -> str:
         "data": _json_in_html({**graph_document(graph), "text": text}),
     }
     # One pass over the template: a document that contains {{script}} is never looked at.
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _part("graph.html"))
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _part("page.html"))
 
 
 def _part(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return resources.files(__package__).joinpath("picture", name).read_text(encoding="utf-8")
 
 
 def _source(code: str) -> str:
