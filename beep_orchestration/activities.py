@@ -18,6 +18,8 @@ from beep_orchestration.commits import CheckpointWriter
 from beep_orchestration.digests import canonical_digest
 from beep_orchestration.errors import (
     ActivityFailedError,
+    BeepError,
+    ExecutionPausedError,
     IncompleteStageError,
     InvalidInputError,
     PermanentActivityError,
@@ -25,11 +27,15 @@ from beep_orchestration.errors import (
 )
 from beep_orchestration.heartbeats import beating
 from beep_orchestration.ids import WorkflowActivityId
-from beep_orchestration.models import ActivityStatus, ErrorInfo, Json, RetryPolicy
+from beep_orchestration.models import RESUME_SIGNAL, ActivityStatus, ErrorInfo, Json, RetryPolicy, Wait
+from beep_orchestration.parking import Parked
 from beep_orchestration.persistence import ActivityRow, Database
 from beep_orchestration.persistence.activities import NewAttempt
 from beep_orchestration.projections import error_info
+from beep_orchestration.signals import SignalReader, receiving
 from beep_orchestration.threads import DaemonThreads
+from beep_orchestration.waits import Waits
+from beep_orchestration.workflow_types import get_workflow_type
 
 Output = TypeVar("Output")
 
@@ -81,6 +87,16 @@ class ActivityRunner:
         self._claim = claim
         is_replay = claim.epoch is None
         self._writer = None if is_replay else CheckpointWriter(database, claim, lease_seconds=lease_seconds)
+        self._signals = SignalReader(database, claim.execution.id)
+
+    @property
+    def stopped(self) -> BeepError | None:
+        """Why nothing more can be committed, None while all is well."""
+        return None if self._writer is None else self._writer.stopped
+
+    def waits(self, *, park_after_seconds: float) -> Waits:
+        """The execution's waits, under the same claim."""
+        return Waits(self._database, self._claim, self._writer, self._signals, park_after_seconds=park_after_seconds)
 
     def run(self, activity_type: str, activities: Sequence[Activity[Output]], *, concurrency: int) -> list[Output]:
         """Run, or recall, the activities of one type; their outputs in the order of the activities."""
@@ -102,7 +118,7 @@ class ActivityRunner:
                 done=len(recorded),
                 retired=tuple(_retired(row) for row in stale if row.status is ActivityStatus.COMPLETED),
             )
-            stage = _Stage(self._writer, self._claim, activity_type, latest, concurrency)
+            stage = _Stage(self._database, self._writer, self._signals, self._claim, activity_type, latest, concurrency)
             outputs |= asyncio.run(stage.run(begin, missing))
         elif missing:
             raise IncompleteStageError(self._claim.execution.id, activity_type, len(recorded), len(activities))
@@ -127,6 +143,7 @@ class ActivityRunner:
 
     def close(self) -> None:
         """Commit what waits and stop; the claim ends with its lease, or with the run."""
+        self._signals.interrupt()
         if self._writer is not None:
             self._writer.close()
 
@@ -147,19 +164,25 @@ class _Stage:
     The commit that completes an activity starts the next one too, so that each costs one commit.
     """
 
+    database: Database
     writer: CheckpointWriter
+    signals: SignalReader
     claim: Claim
     activity_type: str
     latest: dict[str, ActivityRow]
     concurrency: int
     outputs: dict[str, Any] = field(default_factory=dict)
     failure: BaseException | None = None
-    failed: asyncio.Event = field(default_factory=asyncio.Event)
+    is_paused: bool = False
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, begin: BeginStage, activities: Sequence[Activity[Any]]) -> dict[str, Any]:
         waiting = map(self._next, activities)
         first = list(islice(waiting, self.concurrency))
-        await self._commit(begin, *(each.start for each in first if not each.wait_seconds))
+        try:
+            await self._commit(begin, *(each.start for each in first if not each.wait_seconds))
+        except ExecutionPausedError:
+            raise Parked(await asyncio.to_thread(self._pause)) from None
         self.threads = DaemonThreads(self.concurrency)
         workers = [asyncio.create_task(self._work(each, waiting)) for each in first]
         loop = asyncio.get_running_loop()
@@ -172,46 +195,60 @@ class _Stage:
             raise self.writer.stopped
         if self.failure is not None:
             raise self.failure
+        if self.is_paused:
+            raise Parked(await asyncio.to_thread(self._pause))
         return self.outputs
+
+    def _pause(self) -> Wait:
+        with self.database.transaction() as tables:
+            since = tables.executions.load_clock()
+        return Wait(activity_name=self.activity_type, signals=(RESUME_SIGNAL,), since=since)
 
     async def _work(self, first: _Next, waiting: Iterator[_Next]) -> None:
         following: _Next | None = first
         try:
             while following is not None:
                 following = await self._run(following, waiting)
+        except ExecutionPausedError:
+            self.is_paused = True
+            self.ending.set()
         except Exception as error:  # noqa: BLE001 - kept, and raised when the others under way have ended
             self._fail(error)
 
     def _fail(self, failure: BaseException) -> None:
         """Let no activity begin and no retry wait any more; the first failure is the stage's."""
         self.failure = self.failure or failure
-        self.failed.set()
+        self.ending.set()
 
     async def _run(self, one: _Next, waiting: Iterator[_Next]) -> _Next | None:
         """Run an activity to its completion; the next one, whose attempt has begun by then unless it has to wait."""
         activity, start = one.activity, one.start
         last_attempt = start.attempt.attempt_number + activity.retry.maximum_attempts - 1
         if one.wait_seconds:
-            await self._sleep_unless_failed(one.wait_seconds)
+            await self._sleep_unless_ending(one.wait_seconds)
             await self._commit(start)
         while True:
             attempt = start.attempt
             try:
-                text, output = storable_output(activity, await self._execute(activity))
+                text, output = storable_output(activity, await self._execute(activity, attempt))
             except Exception as error:  # noqa: BLE001 - whatever an activity raises is its failure
+                self.signals.forget(attempt.id)
                 retry = await self._record_failure(activity, attempt, error, last_attempt)
                 start = StartAttempt(attempt=retry, is_pending=True)
                 await self._commit(start)
             else:
-                return await self._complete(activity, CompleteAttempt(attempt=attempt, output=text), output, waiting)
+                used = self.signals.taken_by(attempt.id)
+                complete = CompleteAttempt(attempt=attempt, output=text, consumed=used)
+                return await self._complete(activity, complete, output, waiting)
 
     async def _complete(
         self, activity: Activity[Any], complete: CompleteAttempt, output: Any, waiting: Iterator[_Next]
     ) -> _Next | None:
-        following = next(waiting, None) if self.failure is None else None
+        following = next(waiting, None) if self.failure is None and not self.is_paused else None
         is_due = following is not None and not following.wait_seconds
         completed, *begun = self.writer.commit_together(complete, *([following.start] if following and is_due else []))
         await asyncio.wrap_future(completed)
+        self.signals.forget(complete.attempt.id)
         self.outputs[activity.name] = output
         await _all_of(begun)
         return following
@@ -248,11 +285,12 @@ class _Stage:
             epoch=self.writer.epoch,
         )
 
-    async def _execute(self, activity: Activity[Any]) -> Any:
+    async def _execute(self, activity: Activity[Any], attempt: NewAttempt) -> Any:
+        kind = get_workflow_type(self.claim.execution.workflow_type)
         silence = activity.heartbeat_timeout
         async with asyncio.timeout(activity.timeout) as whole, asyncio.timeout(silence) as pulse:
             try:
-                with beating(pulse, silence):
+                with beating(pulse, silence), receiving(self.signals, kind, attempt.id):
                     return await self._call(activity)
             except asyncio.CancelledError as error:
                 if whole.expired():
@@ -291,15 +329,17 @@ class _Stage:
         made = activity.retry.maximum_attempts - (last_attempt - attempt.attempt_number)
         wait_seconds = retry_delay(activity.retry, made, error)
         await self._commit(FailAttempt(attempt=attempt, error=info, retry=retry, wait_seconds=wait_seconds))
-        await self._sleep_unless_failed(wait_seconds)
+        await self._sleep_unless_ending(wait_seconds)
         return retry
 
-    async def _sleep_unless_failed(self, seconds: float) -> None:
-        """Wait for the retry time; another activity's failure ends the wait and with it this activity."""
+    async def _sleep_unless_ending(self, seconds: float) -> None:
+        """Wait for the retry time; another's failure, or a pause, ends the wait and with it this activity."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.failed.wait(), seconds)
+            await asyncio.wait_for(self.ending.wait(), seconds)
         if self.failure is not None:
             raise self.failure
+        if self.is_paused:
+            raise ExecutionPausedError(self.claim.execution.id)
 
     async def _commit(self, *changes: Change) -> None:
         await _all_of(self.writer.commit_together(*changes))

@@ -50,4 +50,5 @@ class GraphParts(BaseModel):
     relations_digest: str
     identities_digest: str
     language_model: LanguageModelStatistics | None
+    reviews_digest: str
     options: ExtractionOptions

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from beep_orchestration.ids import WorkflowActivityId
-from beep_orchestration.models import Checkpoint, ErrorInfo, Json, StageProgress
+from beep_orchestration.ids import WorkflowActivityId, WorkflowSignalId
+from beep_orchestration.models import Checkpoint, ErrorInfo, Json, StageProgress, Wait
 from beep_orchestration.persistence.activities import NewAttempt
 from beep_orchestration.projections import progress_payload
 
@@ -33,10 +33,11 @@ class StartAttempt:
 
 @dataclass(frozen=True, kw_only=True)
 class CompleteAttempt:
-    """An attempt yielded its output, as JSON text."""
+    """An attempt yielded its output, as JSON text; it used these signals."""
 
     attempt: NewAttempt
     output: str
+    consumed: tuple[WorkflowSignalId, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,24 @@ class FailAttempt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BeginWait:
+    """The execution waits: for a signal, for a time, or for both. `is_new` unless an earlier run began to wait."""
+
+    attempt: NewAttempt
+    wait: Wait
+    is_new: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndWait:
+    """What was waited for has come: this signal, or none but the time."""
+
+    attempt: NewAttempt
+    output: str
+    consumed: tuple[WorkflowSignalId, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class EndExecution:
     """The execution is completed with an output, or failed with an error."""
 
@@ -57,7 +76,7 @@ class EndExecution:
     error: ErrorInfo | None = None
 
 
-Change = BeginStage | StartAttempt | CompleteAttempt | FailAttempt | EndExecution
+Change = BeginStage | StartAttempt | CompleteAttempt | FailAttempt | BeginWait | EndWait | EndExecution
 
 
 @dataclass
@@ -68,6 +87,8 @@ class ChangeGroup:
     started: list[StartAttempt] = field(default_factory=list)
     completed: list[CompleteAttempt] = field(default_factory=list)
     failed: list[FailAttempt] = field(default_factory=list)
+    begun_waits: list[BeginWait] = field(default_factory=list)
+    ended_waits: list[EndWait] = field(default_factory=list)
     ended: list[EndExecution] = field(default_factory=list)
 
     @classmethod
@@ -84,6 +105,10 @@ class ChangeGroup:
                     group.completed.append(change)
                 case FailAttempt():
                     group.failed.append(change)
+                case BeginWait():
+                    group.begun_waits.append(change)
+                case EndWait():
+                    group.ended_waits.append(change)
                 case EndExecution():
                     group.ended.append(change)
         return group
@@ -91,13 +116,18 @@ class ChangeGroup:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to commit."""
-        return not (self.stages or self.started or self.completed or self.failed or self.ended)
+        return not any(vars(self).values())
+
+    @property
+    def yielded(self) -> list[CompleteAttempt | EndWait]:
+        """What has an output now."""
+        return [*self.completed, *self.ended_waits]
 
     def newest_activity(self, current: str | None) -> str | None:
         """The execution's current activity after these changes."""
         if self.ended:
             return None
-        newest = self.started[-1:] or self.completed[-1:]
+        newest = self.started[-1:] or self.completed[-1:] or self.ended_waits[-1:] or self.begun_waits[-1:]
         return newest[0].attempt.activity_name if newest else current
 
     def advance(self, checkpoint: Checkpoint) -> tuple[Checkpoint, list[Json]]:
@@ -111,8 +141,17 @@ class ChangeGroup:
         for start in self.started:
             kind = start.attempt.activity_type
             stages[kind] = stages[kind].model_copy(update={"attempts": stages[kind].attempts + 1})
-        for complete in self.completed:
-            kind = complete.attempt.activity_type
+        waits = {wait.activity_name: wait for wait in checkpoint.waiting_for}
+        for begun in self.begun_waits:
+            waits[begun.wait.activity_name] = begun.wait
+            if begun.is_new:
+                kind = begun.attempt.activity_type
+                stage = stages.get(kind, StageProgress(done=0, total=0))
+                is_first = begun.attempt.attempt_number == 1
+                stages[kind] = StageProgress(done=stage.done, total=stage.total + is_first, attempts=stage.attempts + 1)
+        for change in self.yielded:
+            kind = change.attempt.activity_type
+            waits.pop(change.attempt.activity_name, None)
             stages[kind] = stages[kind].model_copy(update={"done": stages[kind].done + 1})
-            payloads.append(progress_payload(kind, complete.attempt.activity_name, stages[kind]))
-        return Checkpoint(stages=stages), payloads
+            payloads.append(progress_payload(kind, change.attempt.activity_name, stages[kind]))
+        return Checkpoint(stages=stages, waiting_for=tuple(waits.values())), payloads

@@ -9,10 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from beep_orchestration.errors import ClaimLostError, ExecutionCancelledError, WorkflowStateError
+from beep_orchestration.errors import (
+    ClaimLostError,
+    ExecutionCancelledError,
+    WorkflowStateError,
+    WorkflowVersionError,
+)
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId
 from beep_orchestration.models import ErrorInfo, ExecutionStatus
 from beep_orchestration.persistence import Database, ExecutionRow, RunRow, WorkflowPersistence
+from beep_orchestration.projections import error_info
+from beep_orchestration.workflow_types import get_workflow_type
 
 _POLL_SECONDS = 0.2
 
@@ -46,14 +53,20 @@ def claim_execution(database: Database, launch: Launch, *, lease_seconds: float)
     Raises `ClaimLostError` while another run carries the execution, `ExecutionCancelledError` and
     `WorkflowStateError` when it has ended. A re-execution in the UI, made after the execution had failed or was
     cancelled, is a person's explicit resume, once: the run's next worker finds what the person has done since.
+
+    Raises `WorkflowVersionError`, and the execution has failed with it, if it belongs to a version of the workflow
+    type that the code here does not carry on; the code that does may resume it.
     """
     seen: RunRow | None = None
     while True:
         with database.transaction() as tables:
-            holder_or_claim = _try_claim(tables, launch, lease_seconds)
-        if isinstance(holder_or_claim, Claim):
-            return holder_or_claim
-        holder = holder_or_claim
+            found = _try_claim(tables, launch, lease_seconds)
+        match found:
+            case Claim():
+                return found
+            case WorkflowVersionError():
+                raise found
+        holder = found
         if seen is not None and (holder.epoch, holder.lease_expires_at) != (seen.epoch, seen.lease_expires_at):
             raise ClaimLostError(
                 launch.execution_id, launch.dagster_run_id, f"run {holder.dagster_run_id} carries it and is alive"
@@ -62,7 +75,9 @@ def claim_execution(database: Database, launch: Launch, *, lease_seconds: float)
         time.sleep(_POLL_SECONDS)
 
 
-def _try_claim(tables: WorkflowPersistence, launch: Launch, lease_seconds: float) -> Claim | RunRow:
+def _try_claim(
+    tables: WorkflowPersistence, launch: Launch, lease_seconds: float
+) -> Claim | RunRow | WorkflowVersionError:
     execution = tables.executions.load(launch.execution_id, launch.organization_id, lock=True)
     tables.runs.save(launch.dagster_run_id, execution.id, execution.organization_id)
     if execution.status is ExecutionStatus.COMPLETED:
@@ -98,7 +113,14 @@ def _resume_or_refuse(
             assert_never(execution.status)
 
 
-def _take(tables: WorkflowPersistence, execution: ExecutionRow, dagster_run_id: str, lease_seconds: float) -> Claim:
+def _take(
+    tables: WorkflowPersistence, execution: ExecutionRow, dagster_run_id: str, lease_seconds: float
+) -> Claim | WorkflowVersionError:
+    kind = get_workflow_type(execution.workflow_type)
+    if not kind.can_carry(execution.workflow_version):
+        error = WorkflowVersionError(execution.id, kind.name, execution.workflow_version, kind.version)
+        tables.executions.fail(execution.id, error_info(error))
+        return error
     epoch = tables.executions.claim(execution.id, dagster_run_id)
     if epoch is None:
         raise ClaimLostError(execution.id, dagster_run_id, "it ended while it was claimed")

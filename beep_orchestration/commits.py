@@ -17,9 +17,15 @@ from contextlib import contextmanager
 from typing import Literal
 
 from beep_orchestration import faults
-from beep_orchestration.changes import Change, ChangeGroup, EndExecution
+from beep_orchestration.changes import Change, ChangeGroup, EndExecution, StartAttempt
 from beep_orchestration.claims import Claim
-from beep_orchestration.errors import BeepError, ClaimLostError, DatabaseUnavailableError, ExecutionCancelledError
+from beep_orchestration.errors import (
+    BeepError,
+    ClaimLostError,
+    DatabaseUnavailableError,
+    ExecutionCancelledError,
+    ExecutionPausedError,
+)
 from beep_orchestration.ids import WorkflowSignalId
 from beep_orchestration.models import PROGRESS_SIGNAL, ActivityStatus, Checkpoint, ErrorInfo, ExecutionStatus, Json
 from beep_orchestration.persistence import Database, WorkflowPersistence
@@ -63,7 +69,7 @@ class CheckpointWriter:
         self._epoch = claim.epoch
         self._lease_seconds = lease_seconds
         self._renew_at = time.monotonic() + lease_seconds / 3
-        self._checkpoint = claim.execution.checkpoint
+        self._checkpoint = claim.execution.checkpoint.model_copy(update={"waiting_for": ()})
         self._current_activity = claim.execution.current_activity
         self._queue: queue.SimpleQueue[list[_Item] | None] = queue.SimpleQueue()
         self._stopped: BeepError | None = None
@@ -132,6 +138,8 @@ class CheckpointWriter:
         """Commit the changes and tell those who wait; one that the database refuses does not take others with it."""
         try:
             self._commit_batch(batch)
+        except ExecutionPausedError as error:
+            self._settle_paused(batch, error)
         except BeepError:
             raise
         except Exception as error:
@@ -145,6 +153,13 @@ class CheckpointWriter:
         else:
             for _, future in batch:
                 future.set_result(None)
+
+    def _settle_paused(self, batch: list[_Item], paused: ExecutionPausedError) -> None:
+        """Commit all but the attempts that would start: what is under way may end."""
+        self._settle([item for item in batch if not isinstance(item[0], StartAttempt)])
+        for change, future in batch:
+            if isinstance(change, StartAttempt):
+                future.set_exception(paused)
 
     def _next_batch(self) -> list[_Item] | None:
         """The changes that wait now; an empty list when it is time to look at the claim; None at the end."""
@@ -196,30 +211,37 @@ class CheckpointWriter:
     def _advance(
         self, tables: WorkflowPersistence, group: ChangeGroup, current: str | None, checkpoint: Checkpoint, signals: int
     ) -> int:
-        sequence = tables.executions.advance(
+        advanced = tables.executions.advance(
             self._execution.id,
             self._epoch,
             current_activity=current,
             checkpoint=checkpoint,
             signals=signals,
-            is_progress=bool(group.completed),
+            is_progress=bool(group.yielded),
         )
-        if sequence is None:
+        if advanced is None:
             self._check_claim(tables)
             raise ClaimLostError(self._execution.id, self._run_id, "the execution has ended")
-        return sequence
+        if advanced.is_paused and group.started:
+            raise ExecutionPausedError(self._execution.id)
+        return advanced.sequence
 
     def _write_rows(self, tables: WorkflowPersistence, group: ChangeGroup, progress: list[Json], sequence: int) -> None:
         tables.activities.retire([retired for stage in group.stages for retired in stage.retired])
         tables.activities.retire([change.retired for change in group.started if change.retired is not None])
         tables.activities.save([change.attempt for change in group.started if not change.is_pending])
         pending = [change.attempt for change in group.started if change.is_pending]
+        tables.activities.save_pending([(begun.attempt, 0.0) for begun in group.begun_waits if begun.is_new])
+        pending += [ended.attempt for ended in group.ended_waits]
         started = tables.activities.start_pending(pending)
-        completed = tables.activities.complete([(change.attempt.id, change.output) for change in group.completed])
+        completed = tables.activities.complete([(change.attempt.id, change.output) for change in group.yielded])
         failed = tables.activities.fail([(change.attempt.id, change.error) for change in group.failed])
-        if (started, completed, failed) != (len(pending), len(group.completed), len(group.failed)):
+        if (started, completed, failed) != (len(pending), len(group.yielded), len(group.failed)):
             raise ClaimLostError(self._execution.id, self._run_id, "an attempt of this run was closed by another")
         tables.activities.save_pending([(c.retry, c.wait_seconds) for c in group.failed if c.retry is not None])
+        used = [(signal_id, change.attempt.id) for change in group.yielded for signal_id in change.consumed]
+        if tables.signals.consume(used) != len(used):
+            raise ClaimLostError(self._execution.id, self._run_id, "a signal was consumed by another")
         tables.signals.save(
             [
                 NewSignal(
@@ -251,12 +273,14 @@ class CheckpointWriter:
         """
         status = tables.executions.load(self._execution.id, lock=True).status
         self._check_claim(tables)
-        for complete in group.completed:
-            return tables.activities.find_status(complete.attempt.id) is ActivityStatus.COMPLETED
-        for fail in group.failed:
-            return tables.activities.find_status(fail.attempt.id) is ActivityStatus.FAILED
-        for start in group.started:
-            return tables.activities.find_status(start.attempt.id) is ActivityStatus.RUNNING
+        expected = [
+            *((change.attempt.id, ActivityStatus.COMPLETED) for change in group.yielded),
+            *((change.attempt.id, ActivityStatus.FAILED) for change in group.failed),
+            *((change.attempt.id, ActivityStatus.RUNNING) for change in group.started),
+            *((change.attempt.id, ActivityStatus.PENDING) for change in group.begun_waits if change.is_new),
+        ]
+        for attempt_id, attempt_status in expected:
+            return tables.activities.find_status(attempt_id) is attempt_status
         for end in group.ended:
             return status is (ExecutionStatus.COMPLETED if end.error is None else ExecutionStatus.FAILED)
         return False

@@ -19,6 +19,12 @@ WORKFLOW_VERSION_TAG = "beep/workflow_version"
 PARENT_TAG = "beep/parent_run_id"
 """The run that a run of ours follows. A person's re-execution copies the tag, so there it differs from Dagster's."""
 
+PARKED_TAG = "beep/parked"
+"""On a run that ended while its execution waits: for what."""
+
+NEXT_RUN_TAG = "beep/next_run_id"
+"""On a parked run: the run that went on."""
+
 DAGSTER_PARENT_TAG = "dagster/parent_run_id"
 DAGSTER_ROOT_TAG = "dagster/root_run_id"
 

@@ -15,6 +15,8 @@ BeepError
 ├── SchemaVersionError           the schema is missing, older or newer than the code
 ├── ClaimLostError               this run may no longer commit for the execution
 ├── ExecutionCancelledError      the execution was cancelled while the run worked for it
+├── ExecutionPausedError         the execution is paused: no activity starts
+├── WorkflowVersionError         the execution belongs to another version of its workflow type
 ├── ActivityFailedError          an activity used up its attempts
 ├── PermanentActivityError       raised by an activity: no retry can mend this
 │   └── BudgetUsedUpError        an execution's budget for language models is spent
@@ -142,6 +144,29 @@ class ExecutionCancelledError(BeepError):
     def __init__(self, execution_id: str) -> None:
         self.execution_id = execution_id
         super().__init__(f"execution {execution_id} is cancelled; go on with 'beep resume {execution_id}'")
+
+
+class ExecutionPausedError(BeepError):
+    """The execution, its organization or the instance is paused; activities under way end, none starts."""
+
+    def __init__(self, execution_id: str) -> None:
+        self.execution_id = execution_id
+        super().__init__(f"execution {execution_id} is paused; let it go on with 'beep resume {execution_id}'")
+
+
+class WorkflowVersionError(BeepError):
+    """The code here has another version of the workflow type than the execution was started with; nothing ran."""
+
+    def __init__(self, execution_id: str, workflow_type: str, found: int, present: int) -> None:
+        self.execution_id = execution_id
+        self.workflow_type = workflow_type
+        self.found = found
+        self.present = present
+        super().__init__(
+            f"execution {execution_id} was started by version {found} of workflow {workflow_type!r} and the code here "
+            f"is version {present}, which does not list {found} in `resumes_versions`; resume it with the code of "
+            f"version {found}, or start it anew"
+        )
 
 
 class ActivityFailedError(BeepError):

@@ -16,6 +16,7 @@ FaultPoint = Literal[
     "after_completion_commit",
     "after_execution_commit",
     "after_submit",
+    "after_signal_commit",
 ]
 
 _injected: dict[FaultPoint, Callable[[str], None]] = {}

@@ -6,29 +6,23 @@ import dagster as dg
 
 from beep_orchestration.engine.coordinator import STEERING_TAG
 from beep_orchestration.extractor_choice import choose_extractors
-from beep_orchestration.io_managers import checkpoint_io_manager
 from beep_orchestration.ops import (
-    IO_MANAGER,
     assemble_graph_op,
     chunk_text_op,
     classify_entities_op,
     extract_mentions_op,
     extract_relations_op,
 )
-from beep_orchestration.resources import WorkflowResource
 from beep_orchestration.steering_ops import cancel_workflow_op, resume_workflow_op, send_signal_op
-from beep_orchestration.workflow_types import EXTRACTION
+from beep_orchestration.workflow_types import EXTRACTION, load_workflow_modules
+from beep_orchestration.workflows import STAGE_RESOURCES, WORKFLOW_JOBS, workflow_job
 
 
-@dg.job(
-    name=EXTRACTION.job_name,
-    description=(
-        "A document becomes a knowledge graph, durably: each op is an activity type, whose activities are recorded one "
-        "by one and never run again once completed, whichever run goes on. Paste a document into "
-        "`ops: chunk_text: config`, or start one with `beep start FILE`."
-    ),
-    executor_def=dg.in_process_executor,
-    tags={"dagster/retry_strategy": "ALL_STEPS"},
+@workflow_job(
+    EXTRACTION,
+    "A document becomes a knowledge graph, durably: each op is an activity type, whose activities are recorded one by "
+    "one and never run again once completed, whichever run goes on. Paste a document into `ops: chunk_text: config`, "
+    "or start one with `beep start FILE`.",
 )
 def extraction_job() -> None:
     """Chunk, find mentions, type entities, relate them, assemble the graph."""
@@ -67,10 +61,9 @@ def resume_workflow() -> None:
     resume_workflow_op()
 
 
-WORKFLOW_JOBS = [extraction_job]
-WORKFLOW_RESOURCES: dict[str, Any] = {
-    "workflow": WorkflowResource(workflow_type=EXTRACTION.name),
-    IO_MANAGER: checkpoint_io_manager,
+load_workflow_modules()
+
+WORKFLOW_RESOURCES: dict[str, Any] = STAGE_RESOURCES | {
     "choose_extractors": dg.ResourceDefinition.hardcoded_resource(
         choose_extractors, description="The extractors of an execution, as its input names them."
     ),
@@ -78,3 +71,5 @@ WORKFLOW_RESOURCES: dict[str, Any] = {
 """What the workflow jobs' ops work with. A code location may let the same jobs choose among other extractors."""
 
 STEERING_JOBS = [send_signal, cancel_workflow, resume_workflow]
+
+__all__ = ["STEERING_JOBS", "WORKFLOW_JOBS", "WORKFLOW_RESOURCES"]

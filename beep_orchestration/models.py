@@ -124,6 +124,11 @@ class StateChange(StrEnum):
                 return ExecutionStatus.RUNNING
 
 
+PAUSE_SIGNAL = "pause"
+RESUME_SIGNAL = "resume"
+"""The signals that every workflow type takes: activities under way end and none starts; and on again."""
+
+
 class Model(BaseModel):
     """An immutable value that refuses fields it does not know."""
 

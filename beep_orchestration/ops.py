@@ -3,14 +3,13 @@
 An op cuts its work into activities and hands them to the runner, which runs those that are not completed yet.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import dagster as dg
 from pydantic import BaseModel, Field
 
-from beep_orchestration.activities import Activity
 from beep_orchestration.activity_inputs import CandidateBatch, ChunkOfEntities, ChunkOfText, GraphParts, WholeText
 from beep_orchestration.digests import canonical_digest
 from beep_orchestration.extraction import (
@@ -32,16 +31,19 @@ from beep_orchestration.extraction.model import (
     Graph,
     Mention,
     Relation,
+    Review,
     text_digest,
 )
-from beep_orchestration.extractor_choice import ExtractorChoice
-from beep_orchestration.model_calls import calling_for, load_statistics
-from beep_orchestration.models import RetryPolicy
-from beep_orchestration.previews import execution_link, graph_metadata, preview
-from beep_orchestration.resources import ExecutionSession, WorkflowResource
-from beep_orchestration.workflow_types import ASSEMBLE, CHUNK, ENTITIES, MENTIONS, RELATIONS, ActivityType
+from beep_orchestration.extraction.review import REVIEW_SIGNALS, Decided, Doubts, doubts_of, reviewed
+from beep_orchestration.model_calls import load_statistics
+from beep_orchestration.previews import graph_metadata
+from beep_orchestration.workflow_types import ASSEMBLE, CHUNK, ENTITIES, MENTIONS, RELATIONS
+from beep_orchestration.workflows import Stage, stage_op
 
-IO_MANAGER = "checkpoints"
+Parts = Sequence[Sequence[Any]]
+"""The outputs of a stage's activities, in their order."""
+
+_CHOICE = frozenset({"choose_extractors"})
 
 EXAMPLE_TEXT = (
     "Ada Lovelace was born in London in 1815. She worked with Charles Babbage on the Analytical Engine. "
@@ -65,6 +67,9 @@ class OptionsConfig(dg.Config):
     minimum_relation_confidence: float = Field(
         default=ExtractionOptions().minimum_relation_confidence, description="0 to 1; relations below it are dropped"
     )
+    review_below: float | None = Field(
+        default=None, description="entities and relations less sure than this wait for a person's decision"
+    )
     concurrency: int = Field(
         default=ExtractionOptions().concurrency, description="activities of one type that run at the same time"
     )
@@ -84,210 +89,149 @@ class DocumentConfig(dg.Config):
     options: OptionsConfig = Field(default=OptionsConfig(), description="how it is cut up, and what is kept")
 
 
-def stage_op(stage: ActivityType, description: str) -> Callable[[Callable[..., Any]], dg.OpDefinition]:
-    """Make an op of the stage's function: named, described and stored alike."""
-    return dg.op(
-        name=stage.op_name,
-        description=description,
-        out=dg.Out(
-            dagster_type=list,
-            io_manager_key=IO_MANAGER,
-            description=f"What the `{stage.name}` activities yielded, stored under the execution.",
-        ),
-        tags={"beep/activity_type": stage.name},
+@stage_op(
+    CHUNK, "Cuts the document into chunks at paragraph and sentence ends: activity `chunk`.", config=DocumentConfig
+)
+def chunk_text_op(stage: Stage) -> list[Any]:
+    document: ExtractionInput = stage.input
+    activity = stage.activity(
+        input=WholeText(text_digest=text_digest(document.text), options=document.options),
+        call=partial(chunk_text, document.text, document.options),
+        code_version="chunk-1",
     )
+    return stage.run([activity])
 
 
-@stage_op(CHUNK, "Cuts the document into chunks at paragraph and sentence ends: activity `chunk`.")
-def chunk_text_op(context: dg.OpExecutionContext, config: DocumentConfig, workflow: WorkflowResource) -> Any:
-    with workflow.claimed(_given_input(config)) as session:
-        document: ExtractionInput = session.input
-        activity = _activity(
-            CHUNK,
-            CHUNK.name,
-            input=WholeText(text_digest=text_digest(document.text), options=document.options),
-            call=partial(chunk_text, document.text, document.options),
-            code_version="chunk-1",
+@stage_op(
+    MENTIONS,
+    "Finds the names in each chunk: activities `mentions-0`, `mentions-1`, ... side by side.",
+    resources=_CHOICE,
+)
+def extract_mentions_op(stage: Stage, chunks: Parts) -> list[Any]:
+    document: ExtractionInput = stage.input
+    use, ontology = stage.resources.choose_extractors(stage.session), load_ontology(document.ontology)
+    digest, ontology_digest = text_digest(document.text), _ontology_digest(document)
+    activities = [
+        stage.activity(
+            name=activity_name(MENTIONS.name, chunk.index),
+            input=ChunkOfText(text_digest=digest, chunk=chunk, ontology_digest=ontology_digest),
+            call=partial(use.mentions.extract_mentions, document.text, chunk, ontology),
+            code_version=use.mentions.identity,
+            retry=use.retry,
         )
-        return _run(context, session, CHUNK, [activity])
-
-
-@stage_op(MENTIONS, "Finds the names in each chunk: activities `mentions-0`, `mentions-1`, ... side by side.")
-def extract_mentions_op(
-    context: dg.OpExecutionContext,
-    workflow: WorkflowResource,
-    choose_extractors: dg.ResourceParam[ExtractorChoice],
-    chunks: list,  # type: ignore[type-arg]
-) -> Any:
-    with workflow.claimed() as session:
-        document: ExtractionInput = session.input
-        use, ontology = choose_extractors(session), load_ontology(document.ontology)
-        digest, ontology_digest = text_digest(document.text), _ontology_digest(document)
-        activities = [
-            _activity(
-                MENTIONS,
-                activity_name(MENTIONS.name, chunk.index),
-                input=ChunkOfText(text_digest=digest, chunk=chunk, ontology_digest=ontology_digest),
-                call=partial(use.mentions.extract_mentions, document.text, chunk, ontology),
-                code_version=use.mentions.identity,
-                retry=use.retry,
-            )
-            for chunk in _flat(chunks)
-        ]
-        return _run(context, session, MENTIONS, activities)
+        for chunk in _flat(chunks)
+    ]
+    return stage.run(activities, concurrency=document.options.concurrency)
 
 
 @stage_op(
-    ENTITIES, "Merges mentions that name the same thing and types them by the ontology: activities `entities-0`, ..."
+    ENTITIES,
+    "Merges mentions that name the same thing and types them by the ontology: activities `entities-0`, ...",
+    resources=_CHOICE,
 )
-def classify_entities_op(
-    context: dg.OpExecutionContext,
-    workflow: WorkflowResource,
-    choose_extractors: dg.ResourceParam[ExtractorChoice],
-    mentions: list,  # type: ignore[type-arg]
-) -> Any:
-    with workflow.claimed() as session:
-        document: ExtractionInput = session.input
-        use, ontology = choose_extractors(session), load_ontology(document.ontology)
-        digest, ontology_digest = text_digest(document.text), _ontology_digest(document)
-        found: list[Mention] = attributed(MENTIONS.name, mentions)
-        groups: list[list[Candidate]] = batches(resolve(found), document.options.batch_size) or [[]]
-        activities = [
-            _activity(
-                ENTITIES,
-                activity_name(ENTITIES.name, number),
-                input=CandidateBatch(
-                    text_digest=digest,
-                    candidates=len(candidates),
-                    candidates_digest=_digest(candidates),
-                    ontology_digest=ontology_digest,
-                ),
-                call=partial(use.entities.classify_entities, document.text, candidates, ontology),
-                code_version=use.entities.identity,
-                retry=use.retry,
-            )
-            for number, candidates in enumerate(groups)
-        ]
-        return _run(context, session, ENTITIES, activities)
+def classify_entities_op(stage: Stage, mentions: Parts) -> list[Any]:
+    document: ExtractionInput = stage.input
+    use, ontology = stage.resources.choose_extractors(stage.session), load_ontology(document.ontology)
+    digest, ontology_digest = text_digest(document.text), _ontology_digest(document)
+    found: list[Mention] = attributed(MENTIONS.name, mentions)
+    groups: list[list[Candidate]] = batches(resolve(found), document.options.batch_size) or [[]]
+    activities = [
+        stage.activity(
+            name=activity_name(ENTITIES.name, number),
+            input=CandidateBatch(
+                text_digest=digest,
+                candidates=len(candidates),
+                candidates_digest=_digest(candidates),
+                ontology_digest=ontology_digest,
+            ),
+            call=partial(use.entities.classify_entities, document.text, candidates, ontology),
+            code_version=use.entities.identity,
+            retry=use.retry,
+        )
+        for number, candidates in enumerate(groups)
+    ]
+    return stage.run(activities, concurrency=document.options.concurrency)
 
 
 @stage_op(
-    RELATIONS, "Finds the facts that each chunk states about its entities: activities `relations-0`, ... side by side."
+    RELATIONS,
+    "Finds the facts that each chunk states about its entities: activities `relations-0`, ... side by side.",
+    resources=_CHOICE,
 )
-def extract_relations_op(
-    context: dg.OpExecutionContext,
-    workflow: WorkflowResource,
-    choose_extractors: dg.ResourceParam[ExtractorChoice],
-    chunks: list,  # type: ignore[type-arg]
-    entities: list,  # type: ignore[type-arg]
-) -> Any:
-    with workflow.claimed() as session:
-        document: ExtractionInput = session.input
-        use, ontology = choose_extractors(session), load_ontology(document.ontology)
-        digest, ontology_digest = text_digest(document.text), _ontology_digest(document)
-        all_chunks: list[Chunk] = _flat(chunks)
-        typed: list[Entity] = attributed(ENTITIES.name, entities)
-        activities = [
-            _activity(
-                RELATIONS,
-                activity_name(RELATIONS.name, chunk.index),
-                input=ChunkOfEntities(
-                    text_digest=digest,
-                    chunk=chunk,
-                    entities=len(present),
-                    entities_digest=_digest(present),
-                    ontology_digest=ontology_digest,
-                ),
-                call=partial(use.relations.extract_relations, document.text, chunk, present, ontology),
-                code_version=use.relations.identity,
-                retry=use.retry,
-            )
-            for chunk, present in zip(all_chunks, entities_by_chunk(typed, all_chunks), strict=True)
-        ]
-        return _run(context, session, RELATIONS, activities)
+def extract_relations_op(stage: Stage, chunks: Parts, entities: Parts) -> list[Any]:
+    document: ExtractionInput = stage.input
+    use, ontology = stage.resources.choose_extractors(stage.session), load_ontology(document.ontology)
+    digest, ontology_digest = text_digest(document.text), _ontology_digest(document)
+    all_chunks: list[Chunk] = _flat(chunks)
+    typed: list[Entity] = attributed(ENTITIES.name, entities)
+    activities = [
+        stage.activity(
+            name=activity_name(RELATIONS.name, chunk.index),
+            input=ChunkOfEntities(
+                text_digest=digest,
+                chunk=chunk,
+                entities=len(present),
+                entities_digest=_digest(present),
+                ontology_digest=ontology_digest,
+            ),
+            call=partial(use.relations.extract_relations, document.text, chunk, present, ontology),
+            code_version=use.relations.identity,
+            retry=use.retry,
+        )
+        for chunk, present in zip(all_chunks, entities_by_chunk(typed, all_chunks), strict=True)
+    ]
+    return stage.run(activities, concurrency=document.options.concurrency)
 
 
 @stage_op(ASSEMBLE, "Puts the graph together and completes the execution: activity `assemble`.")
-def assemble_graph_op(
-    context: dg.OpExecutionContext,
-    workflow: WorkflowResource,
-    chunks: list,  # type: ignore[type-arg]
-    entities: list,  # type: ignore[type-arg]
-    relations: list,  # type: ignore[type-arg]
-) -> Any:
-    with workflow.claimed() as session:
-        document: ExtractionInput = session.input
-        all_entities: list[Entity] = attributed(ENTITIES.name, entities)
-        all_relations: list[Relation] = attributed(RELATIONS.name, relations)
-        identities = session.load_code_versions(MENTIONS.name, ENTITIES.name, RELATIONS.name)
-        language_model = load_statistics(session.database, session.execution_id, identities)
-        activity = _activity(
-            ASSEMBLE,
-            ASSEMBLE.name,
-            input=GraphParts(
-                text_digest=text_digest(document.text),
-                entities_digest=_digest(all_entities),
-                relations_digest=_digest(all_relations),
-                identities_digest=canonical_digest(identities),
-                language_model=language_model,
-                options=document.options,
-            ),
-            call=partial(
-                assemble,
-                document,
-                _flat(chunks),
-                all_entities,
-                all_relations,
-                identities=identities,
-                language_model=language_model,
-            ),
-            code_version="assemble-2",
-        )
-        graphs: list[Graph] = _run(context, session, ASSEMBLE, [activity])
-        session.runner.complete(graphs[0].model_dump(mode="json"))
-        context.add_output_metadata(graph_metadata(graphs[0]))
-        return graphs
-
-
-def _activity(
-    stage: ActivityType,
-    name: str,
-    *,
-    input: BaseModel,  # noqa: A002 - as `Activity` names it
-    call: Callable[[], Any],
-    code_version: str,
-    retry: RetryPolicy | None = None,
-) -> Activity[Any]:
-    return Activity(
-        name=name,
-        input=input,
-        call=partial(_call_for, stage.name, name, call),
-        output_type=stage.output_type,
-        code_version=code_version,
-        retry=retry or stage.retry,
-        timeout=stage.timeout,
-        heartbeat_timeout=stage.heartbeat_timeout,
+def assemble_graph_op(stage: Stage, chunks: Parts, entities: Parts, relations: Parts) -> list[Any]:
+    document: ExtractionInput = stage.input
+    all_entities: list[Entity] = attributed(ENTITIES.name, entities)
+    all_relations: list[Relation] = attributed(RELATIONS.name, relations)
+    identities = stage.session.load_code_versions(MENTIONS.name, ENTITIES.name, RELATIONS.name)
+    language_model = load_statistics(stage.session.database, stage.execution_id, identities)
+    reviews: list[Review] = []
+    if document.options.review_below is not None:
+        draft = assemble(document, _flat(chunks), all_entities, all_relations, identities={})
+        doubts = doubts_of(draft, document.options.review_below)
+        decided = _decisions(stage, doubts)
+        all_entities, all_relations, reviews = reviewed(all_entities, all_relations, doubts, decided)
+    activity = stage.activity(
+        input=GraphParts(
+            text_digest=text_digest(document.text),
+            entities_digest=_digest(all_entities),
+            relations_digest=_digest(all_relations),
+            identities_digest=canonical_digest(identities),
+            language_model=language_model,
+            reviews_digest=_digest(reviews),
+            options=document.options,
+        ),
+        call=partial(
+            assemble,
+            document,
+            _flat(chunks),
+            all_entities,
+            all_relations,
+            identities=identities,
+            reviews=reviews,
+            language_model=language_model,
+        ),
+        code_version="assemble-2",
     )
+    graphs: list[Graph] = stage.run([activity])
+    stage.complete(graphs[0])
+    stage.metadata |= graph_metadata(graphs[0])
+    return graphs
 
 
-def _call_for(activity_type: str, activity_name: str, call: Callable[[], Any]) -> Any:
-    with calling_for(activity_type, activity_name):
-        return call()
-
-
-def _run(
-    context: dg.OpExecutionContext, session: ExecutionSession, stage: ActivityType, activities: Sequence[Activity[Any]]
-) -> list[Any]:
-    document: ExtractionInput = session.input
-    outputs = session.run(stage.name, activities, concurrency=document.options.concurrency)
-    context.add_output_metadata(
-        {"execution": execution_link(session.execution_id), "activities": len(outputs), **preview(outputs)}
-    )
-    return outputs
-
-
-def _given_input(config: DocumentConfig) -> dict[str, Any]:
-    return config.model_dump() | {"options": config.options.model_dump()}
+def _decisions(stage: Stage, doubts: Doubts) -> list[Decided]:
+    """Wait, without a process, until a person has decided on every doubtful fact."""
+    decided: list[Decided] = []
+    while doubts.without(decided).count:
+        received = stage.await_signal(*REVIEW_SIGNALS)
+        if received is not None:
+            decided.append(Decided(received.payload, received.sent_at))
+    return decided
 
 
 def _flat(parts: Sequence[Sequence[Any]]) -> list[Any]:

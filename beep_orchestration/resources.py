@@ -4,13 +4,13 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
 import dagster as dg
-from pydantic import Field, PrivateAttr
+from pydantic import PrivateAttr
 
 from beep_orchestration import embedded
 from beep_orchestration.activities import Activity, ActivityRunner
@@ -19,8 +19,10 @@ from beep_orchestration.dagster_client import (
     DAGSTER_PARENT_TAG,
     DAGSTER_ROOT_TAG,
     EXECUTION_TAG,
+    NEXT_RUN_TAG,
     ORGANIZATION_TAG,
     PARENT_TAG,
+    PARKED_TAG,
     WORKFLOW_TYPE_TAG,
     WORKFLOW_VERSION_TAG,
 )
@@ -32,14 +34,17 @@ from beep_orchestration.errors import (
     ExecutionCancelledError,
     WorkflowNotFoundError,
     WorkflowStateError,
+    WorkflowVersionError,
 )
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, execution_id_for_run
-from beep_orchestration.models import Checkpoint
+from beep_orchestration.models import Checkpoint, Wait
+from beep_orchestration.parking import describe, park
 from beep_orchestration.persistence import Database, process_database
 from beep_orchestration.persistence.rows import NewExecution
 from beep_orchestration.persistence.schema import check_schema
 from beep_orchestration.projections import error_info, storable_text
 from beep_orchestration.settings import Settings, load_settings
+from beep_orchestration.waits import Waits
 from beep_orchestration.workflow_types import WorkflowType, get_workflow_type
 
 Output = TypeVar("Output")
@@ -49,6 +54,7 @@ logger = logging.getLogger(__name__)
 _NOTHING_TO_RECORD = (
     WorkflowStateError,
     WorkflowNotFoundError,
+    WorkflowVersionError,
 )
 """Raised before the execution is claimed, or because it is not any more."""
 
@@ -60,7 +66,9 @@ class ExecutionSession:
     database: Database
     claim: Claim
     runner: ActivityRunner
+    waits: Waits
     workflow_type: WorkflowType
+    parked: list[Wait] = field(default_factory=list)
 
     @property
     def execution_id(self) -> WorkflowExecutionId:
@@ -90,18 +98,24 @@ class ExecutionSession:
         with self.database.transaction() as tables:
             return tables.activities.load_code_versions(self.execution_id, activity_types)
 
-    def close(self) -> None:
-        """Stop committing and give the claim back, so that another run need not wait for the lease."""
+    def close(self) -> bool:
+        """Stop committing and give the claim back, so that another run need not wait for the lease.
+
+        Whether the execution is parked now: it waits for what this run's ops could not wait for.
+        """
+        is_stopped = self.runner.stopped is not None
         self.runner.close()
-        if self.claim.epoch is not None:
-            with self.database.transaction() as tables:
-                tables.runs.release_lease(self.claim.dagster_run_id, self.claim.epoch)
+        if self.claim.epoch is None:
+            return False
+        with self.database.transaction() as tables:
+            if self.parked and not is_stopped and park(tables, self.claim, tuple(self.parked)):
+                return True
+            tables.runs.release_lease(self.claim.dagster_run_id, self.claim.epoch)
+            return False
 
 
 class WorkflowResource(dg.ConfigurableResource[Any]):
     """Claims the run's execution when first asked for it, and holds the claim while the run's process works."""
-
-    workflow_type: str = Field(description="of the executions that runs from the launchpad create; do not change it")
 
     _context: dg.InitResourceContext | None = PrivateAttr(default=None)
     _stack: ExitStack = PrivateAttr(default_factory=ExitStack)
@@ -151,7 +165,7 @@ class WorkflowResource(dg.ConfigurableResource[Any]):
         if context is None or context.run is None or context.instance is None:
             raise dg.DagsterInvariantViolationError("the workflow resource works inside a run only")
         settings = load_settings()
-        workflow_type = get_workflow_type(self.workflow_type)
+        workflow_type = get_workflow_type(context.run.job_name)
         launch = _launch_of(context.instance, context.run, settings)
         database = process_database(self._stack.enter_context(embedded.database_url(settings)))
         self._stack.callback(database.close)
@@ -161,8 +175,10 @@ class WorkflowResource(dg.ConfigurableResource[Any]):
             context.instance.add_run_tags(context.run.run_id, _tags(launch, workflow_type))
         claim = claim_execution(database, launch, lease_seconds=settings.lease_seconds)
         runner = ActivityRunner(database, claim, lease_seconds=settings.lease_seconds)
-        session = ExecutionSession(database, claim, runner, workflow_type)
-        self._stack.callback(session.close)
+        waits = runner.waits(park_after_seconds=settings.park_after_seconds)
+        session = ExecutionSession(database, claim, runner, waits, workflow_type)
+        self._stack.callback(_close, session, context.instance)
+        _link_parked_run(context.instance, context.run)
         return session
 
     def _report_cancelling(self) -> None:
@@ -193,6 +209,20 @@ class WorkflowResource(dg.ConfigurableResource[Any]):
         else:
             info = error_info(error)
         self._session.runner.fail(info)
+
+
+def _close(session: ExecutionSession, instance: dg.DagsterInstance) -> None:
+    """End the session, and let the UI's list of runs say what a parked one waits for."""
+    if session.close():
+        says = "; ".join(describe(wait) for wait in session.parked)
+        instance.add_run_tags(session.claim.dagster_run_id, {PARKED_TAG: says})
+
+
+def _link_parked_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Let the run that parked name the one that goes on."""
+    parent = instance.get_run_by_id(run.tags[PARENT_TAG]) if PARENT_TAG in run.tags else None
+    if parent is not None and PARKED_TAG in parent.tags:
+        instance.add_run_tags(parent.run_id, {NEXT_RUN_TAG: run.run_id})
 
 
 def _failure(error: Exception) -> dg.Failure:

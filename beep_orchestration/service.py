@@ -1,12 +1,12 @@
 """`WorkflowService`: start, ask, signal, cancel and resume executions from a program."""
 
-import json
 import logging
 import math
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
@@ -24,12 +24,15 @@ from beep_orchestration.errors import (
     WorkflowNotFoundError,
     WorkflowStartError,
     WorkflowStateError,
+    WorkflowVersionError,
 )
 from beep_orchestration.events import ExecutionEvent, HistoryEntry
 from beep_orchestration.history import read_history
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, WorkflowSignalId, execution_id_for_key
 from beep_orchestration.models import (
+    PAUSE_SIGNAL,
     RESERVED_SIGNALS,
+    RESUME_SIGNAL,
     CancelResult,
     ExecutionPage,
     ExecutionStatus,
@@ -40,10 +43,12 @@ from beep_orchestration.models import (
 )
 from beep_orchestration.persistence import Database, ExecutionRow, RunRow, WorkflowPersistence
 from beep_orchestration.persistence.notifications import EXECUTION_ENDED, LONGEST_SILENCE_SECONDS
+from beep_orchestration.persistence.pauses import EVERYONE
 from beep_orchestration.persistence.rows import NewExecution
 from beep_orchestration.persistence.schema import check_schema
 from beep_orchestration.persistence.signals import NewSignal
 from beep_orchestration.reconciliation import cancel_execution
+from beep_orchestration.refusals import is_utf8, parse_object, stored_object
 from beep_orchestration.settings import Settings, load_settings
 from beep_orchestration.watching import EventReader, follow
 from beep_orchestration.workflow_types import WORKFLOW_TYPES, get_workflow_type
@@ -54,6 +59,16 @@ _tracer = trace.get_tracer("beep_orchestration")
 _LONGEST_RESTART_SECONDS = 30.0
 _LONGEST_NAME = 200
 _LONGEST_KEY = 500
+_LONGEST_REASON = 2_000
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A signal that its sender may send."""
+
+    name: str
+    payload: Json
+    sender_key: str | None
 
 
 class WorkflowService:
@@ -115,13 +130,39 @@ class WorkflowService:
             new = self._new_execution(workflow_type, input, idempotency_key)
             span.set_attribute("beep.execution_id", new.id)
             with self._database.transaction() as tables:
-                is_new = tables.executions.save(new, launch_after_seconds=self._settings.launch_grace_seconds)
-                stored = tables.executions.load(new.id, self._organization_id)
+                stored, is_new = self._accept(tables, new)
+                is_paused = bool(tables.pauses.list_for(self._organization_id))
             faults.reached("after_execution_commit", new.id)
-            if stored.input_digest != new.input_digest:
-                raise IdempotencyConflictError(workflow_type, idempotency_key or "", stored.id, stored.input_digest)
-            if is_new:
+            if is_new and not is_paused:
                 self._launch(stored, [])
+            return stored.id
+
+    def signal_with_start(
+        self,
+        workflow_type: str,
+        input: Mapping[str, Any] | BaseModel,  # noqa: A002 - as in `start`
+        signal_name: str,
+        payload: Mapping[str, Any],
+        *,
+        idempotency_key: str,
+        sender_key: str | None = None,
+    ) -> WorkflowExecutionId:
+        """Send a signal to the execution of that key, and start it first if there is none; its id.
+
+        Both are stored in one transaction, so no caller finds the execution without the signal. Called again with the
+        same `sender_key` the signal is one. Raises what `start` and `signal` raise; then neither is stored.
+        """
+        with _tracer.start_as_current_span("WorkflowService.signalWithStart"):
+            new = self._new_execution(workflow_type, input, idempotency_key)
+            sent = self._checked_signal(new.workflow_type, signal_name, payload, sender_key)
+            with self._database.transaction() as tables:
+                stored, is_new = self._accept(tables, new)
+                _, is_awaited = self._send(tables, self._load(tables, stored.id, lock=True), sent)
+                is_paused = bool(tables.pauses.list_for(self._organization_id))
+            if is_new and not is_paused:
+                self._launch(stored, [])
+            elif is_awaited:
+                self._launch_due(stored.id)
             return stored.id
 
     def get_status(self, execution_id: str) -> WorkflowStatus:
@@ -134,32 +175,27 @@ class WorkflowService:
     def signal(
         self, execution_id: str, signal_name: str, payload: Mapping[str, Any], *, sender_key: str | None = None
     ) -> WorkflowSignalId:
-        """Store a signal for a running execution.
+        """Send a signal to a running execution; the id of its row.
 
-        Its id. A repeated call with the same sender's key stores nothing new.
+        It is stored before anything else happens, so it is not lost, and one that comes before the workflow asks for it
+        is kept. If the execution is parked for it, a run is launched; should this process die before it is, the
+        sensors launch it. A repeated call with the same sender's key stores nothing new.
 
-        Raises `WorkflowNotFoundError`, `WorkflowStateError` if the execution has ended, `InvalidInputError`.
+        Every workflow type takes `pause`, after which activities under way end and none starts, and `resume`.
+
+        Raises `WorkflowNotFoundError`; `WorkflowStateError` if the execution has ended; `InvalidInputError`, with the
+        field named, for a signal that the workflow type does not declare or a payload that is not of its model.
         """
-        with _tracer.start_as_current_span("WorkflowService.signal"), self._database.transaction() as tables:
-            _check_text("sender_key", sender_key, _LONGEST_KEY)
-            stored_payload = self._checked_signal(signal_name, payload)
-            execution = self._load(tables, execution_id, lock=True)
-            sent = None if sender_key is None else tables.signals.find_sent(execution.id, sender_key)
-            if sent is not None:
-                return sent.id
-            if execution.status.is_terminal:
-                raise WorkflowStateError(execution.id, execution.status, "it takes no signals any more")
-            signal = NewSignal(
-                id=WorkflowSignalId.new(),
-                workflow_execution_id=execution.id,
-                organization_id=execution.organization_id,
-                signal_name=signal_name,
-                payload=stored_payload,
-                sequence=tables.executions.reserve_signals(execution.id, 1),
-                sender_key=sender_key,
-            )
-            tables.signals.save([signal])
-            return signal.id
+        with _tracer.start_as_current_span("WorkflowService.signal"):
+            with self._database.transaction() as tables:
+                workflow_type = self._load(tables, execution_id).workflow_type
+                new = self._checked_signal(workflow_type, signal_name, payload, sender_key)
+                execution = self._load(tables, execution_id, lock=True)
+                signal_id, is_awaited = self._send(tables, execution, new)
+            faults.reached("after_signal_commit", execution.id)
+            if is_awaited:
+                self._launch_due(execution.id)
+            return signal_id
 
     def cancel(self, execution_id: str) -> CancelResult:
         """Cancel a running execution; the answer says who won.
@@ -180,25 +216,43 @@ class WorkflowService:
             return CancelResult(execution_id=execution.id, status=status, cancelled_now=cancelled_now)
 
     def resume(self, execution_id: str) -> WorkflowStatus:
-        """Let a failed or cancelled execution go on, or a running one that no run carries.
+        """Let a failed, cancelled or paused execution go on, or a running one that no run carries.
 
         Completed activities are kept.
 
-        Two calls at once resume it once. Raises `WorkflowNotFoundError`, and `WorkflowStateError` if it is completed
-        or is being carried by a run.
+        Two calls at once resume it once. Raises `WorkflowNotFoundError`; `WorkflowStateError` if it is completed, is
+        being carried by a run, or waits for a signal; `WorkflowVersionError` if the code here may not carry it on.
         """
         with _tracer.start_as_current_span("WorkflowService.resume"):
             with self._database.transaction() as tables:
                 execution = self._load(tables, execution_id, lock=True)
                 runs = tables.runs.list_of(execution.id)
-                _check_resumable(execution, runs)
                 grace = self._settings.launch_grace_seconds
-                is_ours = tables.executions.resume(execution.id, launch_after_seconds=grace) or tables.executions.take(
-                    execution.id, next_try_seconds=grace
-                )
+                if tables.executions.end_pause(execution.id):
+                    is_ours = tables.executions.take(execution.id, next_try_seconds=grace)
+                else:
+                    _check_resumable(execution, runs)
+                    is_ours = tables.executions.resume(
+                        execution.id, launch_after_seconds=grace
+                    ) or tables.executions.take(execution.id, next_try_seconds=grace)
             if is_ours:
                 self._launch(execution, runs)
             return self.get_status(execution.id)
+
+    def pause_organization(self, reason: str | None = None, *, everyone: bool = False) -> bool:
+        """Let no activity start in any execution of the organization, or of the whole instance with `everyone`.
+
+        Activities under way end and are recorded, then their runs park; what is started meanwhile is accepted and
+        waits. Holds until `end_organization_pause`, over restarts. False if it was paused already.
+        """
+        _check_text("reason", reason, _LONGEST_REASON)
+        with self._database.transaction() as tables:
+            return tables.pauses.save(EVERYONE if everyone else self._organization_id, reason)
+
+    def end_organization_pause(self, *, everyone: bool = False) -> bool:
+        """Let executions go on; those that are due are launched within a tick. False if there was no such pause."""
+        with self._database.transaction() as tables:
+            return tables.pauses.remove(EVERYONE if everyone else self._organization_id)
 
     def result(self, execution_id: str) -> Json:
         """The output of a completed execution.
@@ -338,11 +392,63 @@ class WorkflowService:
     def _load(self, tables: WorkflowPersistence, execution_id: str, *, lock: bool = False) -> ExecutionRow:
         return tables.executions.load(WorkflowExecutionId(execution_id), self._organization_id, lock=lock)
 
-    def _checked_signal(self, name: str, payload: Mapping[str, Any]) -> Json:
+    def _accept(self, tables: WorkflowPersistence, new: NewExecution) -> tuple[ExecutionRow, bool]:
+        """The stored execution, and whether it is new; raises `IdempotencyConflictError`."""
+        is_new = tables.executions.save(new, launch_after_seconds=self._settings.launch_grace_seconds)
+        stored = tables.executions.load(new.id, self._organization_id)
+        if stored.input_digest != new.input_digest:
+            key = new.idempotency_key or ""
+            raise IdempotencyConflictError(new.workflow_type, key, stored.id, stored.input_digest)
+        return stored, is_new
+
+    def _checked_signal(
+        self, workflow_type: str, name: str, payload: Mapping[str, Any], sender_key: str | None
+    ) -> _Sent:
+        _check_text("sender_key", sender_key, _LONGEST_KEY)
         _check_text("signal_name", name, _LONGEST_NAME)
         if name in RESERVED_SIGNALS:
             raise InvalidInputError("signal_name", f"{name!r} is written by executions only", "choose another name")
-        return _storable_payload(payload, self._settings.maximum_signal_bytes)
+        limit = self._settings.maximum_signal_bytes
+        stored_object(payload, "payload", most_bytes=limit, remedy="send less, or raise BEEP_MAXIMUM_SIGNAL_BYTES")
+        model = get_workflow_type(workflow_type).signal_model(name)
+        parsed = parse_object(model, payload, "payload")
+        return _Sent(name, parsed.model_dump(mode="json"), sender_key)
+
+    def _send(self, tables: WorkflowPersistence, execution: ExecutionRow, sent: _Sent) -> tuple[WorkflowSignalId, bool]:
+        """Store a signal under the lock of the execution's row; its id, and whether the execution is due by it."""
+        earlier = None if sent.sender_key is None else tables.signals.find_sent(execution.id, sent.sender_key)
+        if earlier is not None:
+            return earlier.id, False
+        if execution.status.is_terminal:
+            raise WorkflowStateError(execution.id, execution.status, "it takes no signals any more")
+        signal = NewSignal(
+            id=WorkflowSignalId.new(),
+            workflow_execution_id=execution.id,
+            organization_id=execution.organization_id,
+            signal_name=sent.name,
+            payload=sent.payload,
+            sequence=tables.executions.reserve_signals(execution.id, 1),
+            sender_key=sent.sender_key,
+        )
+        tables.signals.send(signal)
+        if sent.name == PAUSE_SIGNAL:
+            tables.executions.pause(execution.id)
+            return signal.id, False
+        if sent.name == RESUME_SIGNAL:
+            return signal.id, tables.executions.end_pause(execution.id)
+        is_awaited = any(sent.name in wait.signals for wait in execution.checkpoint.waiting_for)
+        if is_awaited:
+            tables.executions.wake(execution.id)
+        return signal.id, is_awaited
+
+    def _launch_due(self, execution_id: WorkflowExecutionId) -> None:
+        """Launch an execution that is due, unless a run carries it or another caller launches it."""
+        with self._database.transaction() as tables:
+            grace = self._settings.launch_grace_seconds
+            if not tables.executions.take(execution_id, next_try_seconds=grace):
+                return
+            execution, runs = tables.executions.load(execution_id), tables.runs.list_of(execution_id)
+        self._launch(execution, runs)
 
     def _status(
         self,
@@ -365,6 +471,8 @@ class WorkflowService:
             started_at=execution.started_at,
             updated_at=execution.updated_at,
             completed_at=execution.completed_at,
+            waiting_for=execution.checkpoint.waiting_for,
+            paused_at=execution.paused_at,
             error=execution.error,
             dagster_run_ids=run_ids,
             dagster_url=self._dagster.run_url(run_ids[-1]) if run_ids else None,
@@ -376,12 +484,18 @@ def _check_resumable(execution: ExecutionRow, runs: Sequence[RunRow]) -> None:
         raise WorkflowStateError(execution.id, execution.status, "it is done; read it with 'beep graph'")
     if execution.status is ExecutionStatus.RUNNING and any(run.outcome is None for run in runs):
         raise WorkflowStateError(execution.id, execution.status, "a run carries it already")
+    if execution.launch_at is None:
+        names = " or ".join(name for wait in execution.checkpoint.waiting_for for name in wait.signals)
+        raise WorkflowStateError(execution.id, execution.status, f"it waits for a signal; send {names}")
+    kind = get_workflow_type(execution.workflow_type)
+    if not kind.can_carry(execution.workflow_version):
+        raise WorkflowVersionError(execution.id, kind.name, execution.workflow_version, kind.version)
 
 
 def _check_text(field: str, text: str | None, longest: int) -> None:
     if text is not None and not isinstance(text, str):
         raise InvalidInputError(field, f"is no text but {type(text).__name__}", "give a short text")
-    if text is not None and (not text.strip() or len(text) > longest or "\x00" in text or not _is_utf8(text)):
+    if text is not None and (not text.strip() or len(text) > longest or "\x00" in text or not is_utf8(text)):
         raise InvalidInputError(
             field, f"is blank, longer than {longest} characters or not storable", "give a short text"
         )
@@ -395,33 +509,6 @@ def _in_order(execution: ExecutionRow) -> dict[str, StageProgress]:
         execution.checkpoint.stages, key=lambda name: (name not in known, known.index(name) if name in known else 0)
     )
     return {name: execution.checkpoint.stages[name] for name in names}
-
-
-def _storable_payload(payload: Mapping[str, Any], limit: int) -> Json:
-    if not isinstance(payload, Mapping):
-        raise InvalidInputError("payload", "is not a JSON object", "send an object of JSON values")
-    try:
-        text = json.dumps(dict(payload), allow_nan=False, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInputError(
-            "payload", f"is not a JSON object ({error})", "send an object of JSON values"
-        ) from error
-    if not _is_utf8(text) or "\\u0000" in text.replace("\\\\", ""):
-        raise InvalidInputError("payload", "holds NUL or a lone surrogate", "remove the character")
-    if len(text.encode()) > limit:
-        raise InvalidInputError(
-            "payload", f"is longer than {limit} bytes", "send less, or raise BEEP_MAXIMUM_SIGNAL_BYTES"
-        )
-    loaded: Json = json.loads(text)
-    return loaded
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _checked_limit(limit: int) -> int:

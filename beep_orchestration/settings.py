@@ -47,6 +47,12 @@ class Settings(BaseSettings):
         default=OrganizationId("shared_organization__00000000-0000-7000-8000-000000000001"),
         description="the organization of runs that name none",
     )
+    workflow_modules: str | None = Field(
+        default=None, description="modules with workflow types of your own, separated by commas"
+    )
+    park_after_seconds: float = Field(
+        default=2.0, ge=0, description="how long a run waits for a signal before it ends and holds no process"
+    )
     inbox_folder: Path | None = Field(default=None, description="one execution for each new document file in it")
     maximum_signal_bytes: int = Field(default=262_144, ge=1, description="longest accepted signal payload, as JSON")
     maximum_document_characters: int = Field(default=10_000_000, ge=1, description="longest accepted document")

@@ -1,16 +1,22 @@
 """The registered kinds of workflow: what each is called, what it takes, and which Dagster job and ops run it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from beep_orchestration.errors import UnknownWorkflowTypeError
+from beep_orchestration.errors import ConfigurationError, InvalidInputError, UnknownWorkflowTypeError
 from beep_orchestration.extraction import parse_extraction_input
 from beep_orchestration.extraction.llm.language_model import require_llm
 from beep_orchestration.extraction.model import Chunk, Entity, ExtractionInput, Graph, Mention, Relation
-from beep_orchestration.models import RetryPolicy
+from beep_orchestration.extraction.review import REVIEW_SIGNALS
+from beep_orchestration.models import PAUSE_SIGNAL, RESUME_SIGNAL, Model, RetryPolicy
+from beep_orchestration.refusals import parse_object
 from beep_orchestration.settings import load_settings
 
 
@@ -29,24 +35,63 @@ class ActivityType:
     heartbeat_timeout: float | None = None
 
 
+class Steering(Model):
+    """The payload of `pause` and `resume`, which every workflow type takes."""
+
+    by: str | None = Field(default=None, max_length=200, description="who sends it")
+    note: str | None = Field(default=None, max_length=2_000)
+
+
+BUILT_IN_SIGNALS: Mapping[str, type[BaseModel]] = MappingProxyType({PAUSE_SIGNAL: Steering, RESUME_SIGNAL: Steering})
+
+
 @dataclass(frozen=True, kw_only=True)
 class WorkflowType:
-    """A kind of workflow; the activity types are in their order.
+    """A kind of workflow; the activity types are in their order, and run by the job `job_name`.
 
-    `parse_input` is the door: it raises `InvalidInputError`. What it let in is read again with `input_model` alone, so
-    that a limit which was lowered since does not refuse what was accepted.
+    `parse` is the door, if `input_model` alone is not: it raises `InvalidInputError`. What it let in is read again with
+    `input_model` alone, so that a limit which was lowered since does not refuse what was accepted.
+
+    `signals` are those that may be sent, with the models of their payloads. `resumes_versions` are the older versions
+    whose executions this code may carry on; those of any other version are refused with `WorkflowVersionError`.
     """
 
     name: str
     version: int
-    job_name: str
     activity_types: tuple[ActivityType, ...]
-    parse_input: Callable[[object], BaseModel]
     input_model: type[BaseModel]
+    parse: Callable[[object], BaseModel] | None = None
+    signals: Mapping[str, type[BaseModel]] = field(default_factory=dict)
+    resumes_versions: frozenset[int] = frozenset()
+
+    @property
+    def job_name(self) -> str:
+        """The Dagster job that runs it."""
+        return self.name
 
     def activity_type_of(self, op_name: str) -> ActivityType:
         """The stage that an op runs."""
         return next(stage for stage in self.activity_types if stage.op_name == op_name)
+
+    def parse_input(self, raw: object) -> BaseModel:
+        """The input, checked; raises `InvalidInputError`."""
+        return parse_object(self.input_model, raw, "input") if self.parse is None else self.parse(raw)
+
+    def signal_model(self, signal_name: str) -> type[BaseModel]:
+        """The payload's model; raises `InvalidInputError` for a signal that this type does not take."""
+        known = {**BUILT_IN_SIGNALS, **self.signals}
+        try:
+            return known[signal_name]
+        except KeyError:
+            raise InvalidInputError(
+                "signal_name",
+                f"{signal_name!r} is no signal of workflow type {self.name!r}",
+                f"use one of: {', '.join(sorted(known))}",
+            ) from None
+
+    def can_carry(self, version: int) -> bool:
+        """Whether this code may carry on an execution of that version."""
+        return version == self.version or version in self.resumes_versions
 
 
 def _parse_extraction_input(raw: object) -> BaseModel:
@@ -66,19 +111,46 @@ ASSEMBLE = ActivityType("assemble", "assemble_graph", Graph)
 EXTRACTION = WorkflowType(
     name="extraction",
     version=1,
-    job_name="extraction",
     activity_types=(CHUNK, MENTIONS, ENTITIES, RELATIONS, ASSEMBLE),
-    parse_input=_parse_extraction_input,
+    parse=_parse_extraction_input,
     input_model=ExtractionInput,
+    signals=REVIEW_SIGNALS,
 )
 
 WORKFLOW_TYPES = {EXTRACTION.name: EXTRACTION}
 
 
+def register(workflow_type: WorkflowType) -> None:
+    """Let a type be started and carried by this process; raises `ConfigurationError` if its name is taken."""
+    if WORKFLOW_TYPES.setdefault(workflow_type.name, workflow_type) is not workflow_type:
+        raise ConfigurationError(f"two workflow types are called {workflow_type.name!r}; rename one of them")
+
+
+def load_workflow_modules() -> None:
+    """Import the modules of `BEEP_WORKFLOW_MODULES`, which register their types; raises `ConfigurationError`.
+
+    They are looked for in the present folder too, as Dagster looks for code locations.
+    """
+    names = (load_settings().workflow_modules or "").split(",")
+    for name in filter(None, map(str.strip, names)):
+        if str(Path.cwd()) not in sys.path:
+            sys.path.append(str(Path.cwd()))
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise ConfigurationError(f"BEEP_WORKFLOW_MODULES: {name} cannot be imported: {error}") from error
+
+
 def get_workflow_type(name: str) -> WorkflowType:
     """The registered type of that name; raises `UnknownWorkflowTypeError`."""
+    if name not in WORKFLOW_TYPES:
+        load_workflow_modules()
     try:
         return WORKFLOW_TYPES[name]
     except KeyError:
         known = ", ".join(sorted(WORKFLOW_TYPES))
-        raise UnknownWorkflowTypeError("workflow_type", f"{name!r} is not registered", f"use one of: {known}") from None
+        raise UnknownWorkflowTypeError(
+            "workflow_type",
+            f"{name!r} is not registered",
+            f"use one of: {known}; or name its module in BEEP_WORKFLOW_MODULES",
+        ) from None

@@ -95,6 +95,12 @@ CASES = [
         ("id-1", "run-1", "another run"),
     ),
     Case(errors.ExecutionCancelledError("id-1"), {"execution_id": "id-1"}, ("id-1", "beep resume id-1")),
+    Case(errors.ExecutionPausedError("id-1"), {"execution_id": "id-1"}, ("id-1", "beep resume id-1")),
+    Case(
+        errors.WorkflowVersionError("id-1", "extraction", 1, 2),
+        {"execution_id": "id-1", "workflow_type": "extraction", "found": 1, "present": 2},
+        ("id-1", "extraction", "version 1", "version 2", "resumes_versions"),
+    ),
     Case(
         errors.ActivityFailedError("mentions-0", 3, "TimeoutError", "no answer"),
         {"activity_name": "mentions-0", "attempt": 3, "error_type": "TimeoutError"},

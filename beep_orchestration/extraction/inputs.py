@@ -1,7 +1,6 @@
 """The door of the extraction workflow: raw JSON in, a valid `ExtractionInput` or one clear refusal out."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -9,16 +8,7 @@ from beep_orchestration.errors import InvalidDocumentError, InvalidInputError
 from beep_orchestration.extraction.documents import validate_document
 from beep_orchestration.extraction.model import Example, ExtractionInput
 from beep_orchestration.extraction.ontology import Ontology, load_ontology
-
-_REMEDIES = {
-    "missing": "add the field",
-    "extra_forbidden": "remove the field, or correct its name",
-    "string_type": "send a string",
-    "int_type": "send a whole number, without quotes",
-    "float_type": "send a number, without quotes",
-    "model_type": "send an object",
-    "literal_error": "use one of these values",
-}
+from beep_orchestration.refusals import json_type, refusal
 
 
 def parse_extraction_input(raw: object, *, max_characters: int | None = None) -> ExtractionInput:
@@ -33,7 +23,7 @@ def parse_extraction_input(raw: object, *, max_characters: int | None = None) ->
     """
     if not isinstance(raw, Mapping):
         raise InvalidInputError(
-            "input", f"is {_json_type(raw)}, not an object", "send an object with 'document_id' and 'text'"
+            "input", f"is {json_type(raw)}, not an object", "send an object with 'document_id' and 'text'"
         )
     text = raw.get("text")
     if isinstance(text, str):
@@ -59,28 +49,8 @@ def _check_examples(examples: Sequence[Example], ontology: Ontology) -> None:
 
 
 def _as_input_error(error: ValidationError) -> InvalidInputError:
-    details = error.errors(include_url=False, include_input=False)
-    first = details[0]
-    field = ".".join(str(part) for part in first["loc"]) or "input"
+    first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] == "invalid_document":
+        field = ".".join(str(part) for part in first["loc"])
         return InvalidDocumentError(field, first["ctx"]["problem"], first["ctx"]["remedy"])
-    problem = first["msg"][:1].lower() + first["msg"][1:]
-    return InvalidInputError(
-        field, problem + _and_others(len(details) - 1), _REMEDIES.get(first["type"], "correct the value")
-    )
-
-
-def _and_others(count: int) -> str:
-    return f" (and {count} more faulty fields)" if count else ""
-
-
-def _json_type(value: Any) -> str:
-    names = {
-        str: "a string",
-        bool: "a boolean",
-        int: "a number",
-        float: "a number",
-        list: "an array",
-        type(None): "null",
-    }
-    return names.get(type(value), type(value).__name__)
+    return refusal(error, "input")

@@ -59,6 +59,10 @@ class ExtractionOptions(Value):
     batch_size: int = Field(default=50, ge=1, le=10_000, description="Entities that one classification activity types")
     minimum_mention_confidence: Confidence = 0.0
     minimum_relation_confidence: Confidence = 0.5
+    review_below: Confidence | None = Field(
+        default=None,
+        description="Entities and relations less sure than this wait for a person; absent: none do",
+    )
     concurrency: int = Field(default=4, ge=1, le=1_000, description="Activities of one type that run at the same time")
     token_budget: int | None = Field(
         default=None, ge=1, description="Tokens that language models may read and write for the execution"

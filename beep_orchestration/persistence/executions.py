@@ -1,6 +1,7 @@
 """Rows of `knowledge_workflow_execution`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -42,6 +43,14 @@ CLOCK = func.clock_timestamp()
 def seconds(count: float) -> Any:
     """An interval of that many seconds, in SQL."""
     return func.make_interval(0, 0, 0, 0, 0, 0, count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advanced:
+    """What a run learns when it records what it reached: the last reserved sequence, and whether it has to pause."""
+
+    sequence: int
+    is_paused: bool
 
 
 class Executions:
@@ -196,7 +205,14 @@ class Executions:
         )
         self._connection.execute(statement)
 
-    def park(self, execution_id: WorkflowExecutionId, epoch: int, *, wake_at: datetime | None) -> bool:
+    def load_clock(self) -> datetime:
+        """The time on the database's clock."""
+        now: datetime = self._connection.execute(select(CLOCK)).scalar_one()
+        return now
+
+    def park(
+        self, execution_id: WorkflowExecutionId, epoch: int, *, wake_at: datetime | None, checkpoint: Checkpoint
+    ) -> bool:
         """Let an execution wait without a run, until that time or until it is woken; the claim is given up.
 
         False, and no change, without the claim.
@@ -209,6 +225,7 @@ class Executions:
                 launches=0,
                 epoch=execution.c.epoch + 1,
                 current_activity=None,
+                checkpoint=checkpoint.model_dump(mode="json"),
                 updated_at=CLOCK,
                 signal_sequence=NEXT_SEQUENCE,
             )
@@ -267,12 +284,12 @@ class Executions:
         checkpoint: Checkpoint,
         signals: int,
         is_progress: bool,
-    ) -> int | None:
+    ) -> Advanced | None:
         """Record what a run reached and reserve `signals` sequence numbers; None, and no change, without the claim.
 
-        The answer is the last reserved number. The row stays locked to the transaction's end, so whatever else the
-        transaction writes for this execution is written under the claim. Progress means that an activity is
-        completed: it gives workers that die later a new chance.
+        The answer has the last reserved number, and whether the execution is paused. The row stays locked to the
+        transaction's end, so whatever else the transaction writes for this execution is written under the claim.
+        Progress means that an activity is completed: it gives workers that die later a new chance.
         """
         statement = (
             update(execution)
@@ -284,10 +301,10 @@ class Executions:
                 updated_at=CLOCK,
                 **({"launches": 0} if is_progress else {}),
             )
-            .returning(execution.c.signal_sequence)
+            .returning(execution.c.signal_sequence, is_paused().label("is_paused"))
         )
-        sequence: int | None = self._connection.execute(statement).scalar_one_or_none()
-        return sequence
+        row = self._connection.execute(statement).one_or_none()
+        return None if row is None else Advanced(sequence=row.signal_sequence, is_paused=row.is_paused)
 
     def reserve_signals(self, execution_id: WorkflowExecutionId, signals: int) -> int:
         """Lock the execution and reserve sequence numbers for signals sent to it; the last one is the answer.

@@ -11,6 +11,7 @@ from beep_orchestration.errors import WorkflowNotFoundError
 from beep_orchestration.ids import OrganizationId, WorkflowActivityId, WorkflowExecutionId, WorkflowSignalId
 from beep_orchestration.models import PROGRESS_SIGNAL, RESERVED_SIGNALS, ExecutionStatus, Json
 from beep_orchestration.persistence.executions import CLOCK
+from beep_orchestration.persistence.notifications import SIGNAL_SENT, notification
 from beep_orchestration.persistence.rows import SignalRow
 from beep_orchestration.tables import execution, signal
 
@@ -49,6 +50,11 @@ class Signals:
         """Store signals whose sequence numbers were reserved in this transaction."""
         if signals:
             self._connection.execute(insert(signal).values(created_at=CLOCK), [vars(new) for new in signals])
+
+    def send(self, new: NewSignal) -> None:
+        """As `save`, for a signal from outside: whoever waits for it is told when the transaction commits."""
+        self.save([new])
+        self._connection.execute(select(notification(SIGNAL_SENT, new.workflow_execution_id)))
 
     def find_sent(self, execution_id: WorkflowExecutionId, sender_key: str) -> SignalRow | None:
         """The signal that a sender stored under this key."""

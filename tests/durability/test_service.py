@@ -177,9 +177,11 @@ def test_a_bad_start_names_the_field_and_stores_nothing(
     assert count_rows(database, "execution") == 0
 
 
+ANSWER = {"by": "Ada"}
+
 CALLS: dict[str, Callable[[WorkflowService, str], object]] = {
     "get_status": lambda service, execution: service.get_status(execution),
-    "signal": lambda service, execution: service.signal(execution, "note", {}),
+    "signal": lambda service, execution: service.signal(execution, "approve", ANSWER),
     "cancel": lambda service, execution: service.cancel(execution),
     "resume": lambda service, execution: service.resume(execution),
     "result": lambda service, execution: service.result(execution),
@@ -215,11 +217,11 @@ def test_what_is_no_id_of_an_execution_is_refused(
 
 def test_signals_are_stored_in_order(database: Database, service: WorkflowService) -> None:
     execution = service.start("extraction", DOCUMENT)
-    ids = [service.signal(execution, "note", {"text": text}) for text in ("first", "\u2028", "\\u0000")]
+    ids = [service.signal(execution, "approve", {"by": text}) for text in ("first", "\u2028", "\\u0000")]
     stored = sent_signals(database, execution)
     assert [signal.id for signal in stored] == ids
     assert [signal.sequence for signal in stored] == [2, 3, 4]
-    assert [signal.payload["text"] for signal in stored] == ["first", "\u2028", "\\u0000"]
+    assert [signal.payload["by"] for signal in stored] == ["first", "\u2028", "\\u0000"]
 
 
 BAD_SIGNALS: dict[str, tuple[str, Any, str | None, str]] = {
@@ -228,16 +230,21 @@ BAD_SIGNALS: dict[str, tuple[str, Any, str | None, str]] = {
     "NUL in the name": ("n\x00", {}, None, "signal_name"),
     "surrogate in the name": ("n\ud800", {}, None, "signal_name"),
     "reserved name": ("progress", {}, None, "signal_name"),
+    "unknown name": ("applaud", {}, None, "signal_name"),
+    "field missing": ("approve", {}, None, "by"),
+    "field unknown": ("approve", {"by": "Ada", "b": 1}, None, "b"),
+    "field of another type": ("approve", {"by": 1}, None, "by"),
+    "no object": ("approve", [], None, "payload"),
     "name of state changes": ("state", {}, None, "signal_name"),
-    "NUL": ("note", {"text": ["a\x00"]}, None, "payload"),
-    "surrogate": ("note", {"\ud800": 1}, None, "payload"),
-    "not JSON": ("note", {"time": object()}, None, "payload"),
-    "no number of JSON": ("note", {"number": float("inf")}, None, "payload"),
-    "oversize": ("note", {"text": "x" * 262_144}, None, "payload"),
-    "blank key": ("note", {}, " ", "sender_key"),
-    "long key": ("note", {}, "k" * 501, "sender_key"),
-    "NUL in the key": ("note", {}, "k\x00", "sender_key"),
-    "surrogate in the key": ("note", {}, "k\ud800", "sender_key"),
+    "NUL": ("approve", {"text": ["a\x00"]}, None, "payload"),
+    "surrogate": ("approve", {"\ud800": 1}, None, "payload"),
+    "not JSON": ("approve", {"time": object()}, None, "payload"),
+    "no number of JSON": ("approve", {"number": float("inf")}, None, "payload"),
+    "oversize": ("approve", {"text": "x" * 262_144}, None, "payload"),
+    "blank key": ("approve", ANSWER, " ", "sender_key"),
+    "long key": ("approve", ANSWER, "k" * 501, "sender_key"),
+    "NUL in the key": ("approve", ANSWER, "k\x00", "sender_key"),
+    "surrogate in the key": ("approve", ANSWER, "k\ud800", "sender_key"),
 }
 
 
@@ -260,21 +267,21 @@ def test_an_execution_that_has_ended_takes_no_signals(
     with database.transaction() as tables:
         execution = ended(tables, status).id
     with pytest.raises(WorkflowStateError, match=f"is {status}: it takes no signals"):
-        service.signal(execution, "note", {})
+        service.signal(execution, "approve", ANSWER)
     assert sent_signals(database, execution) == []
 
 
 def test_a_repeated_signal_is_stored_once_also_after_the_end(database: Database, service: WorkflowService) -> None:
     execution = service.start("extraction", DOCUMENT)
-    first = service.signal(execution, "note", {"number": 1}, sender_key="note-1")
+    first = service.signal(execution, "approve", ANSWER, sender_key="note-1")
     service.cancel(execution)
-    assert service.signal(execution, "note", {"number": 1}, sender_key="note-1") == first
+    assert service.signal(execution, "approve", ANSWER, sender_key="note-1") == first
     assert len(sent_signals(database, execution)) == 1
 
 
 def test_a_signal_repeated_by_many_at_once_is_stored_once(database: Database, service: WorkflowService) -> None:
     execution = service.start("extraction", DOCUMENT)
-    answers = at_once(lambda _: service.signal(execution, "note", {}, sender_key="note-1"))
+    answers = at_once(lambda _: service.signal(execution, "approve", ANSWER, sender_key="note-1"))
     assert len(answers) == CALLERS
     assert {str(answer) for answer in answers} == {str(sent_signals(database, execution)[0].id)}
     assert len(sent_signals(database, execution)) == 1
@@ -287,13 +294,13 @@ def test_signals_of_many_senders_have_no_gap_and_keep_each_senders_order(
 
     def send_ten(sender: int) -> None:
         for number in range(10):
-            service.signal(execution, "note", {"sender": sender, "number": number})
+            service.signal(execution, "approve", {"by": str(sender), "note": str(number)})
 
     at_once(send_ten, callers=5)
     stored = sent_signals(database, execution)
     assert [signal.sequence for signal in stored] == list(range(2, 52))
     for sender in range(5):
-        assert [s.payload["number"] for s in stored if s.payload["sender"] == sender] == list(range(10))
+        assert [s.payload["note"] for s in stored if s.payload["by"] == str(sender)] == [str(n) for n in range(10)]
 
 
 @pytest.mark.parametrize("status", [ExecutionStatus.FAILED, ExecutionStatus.CANCELLED])
@@ -427,7 +434,7 @@ def test_spans_have_the_names_of_the_specification(service: WorkflowService, exp
     exporter.clear()
     execution = service.start("extraction", DOCUMENT)
     service.get_status(execution)
-    service.signal(execution, "note", {})
+    service.signal(execution, "approve", ANSWER)
     service.cancel(execution)
     spans = exporter.get_finished_spans()
     names = ["WorkflowService.start", "WorkflowService.getStatus", "WorkflowService.signal", "WorkflowService.cancel"]

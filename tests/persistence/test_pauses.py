@@ -1,5 +1,6 @@
 """The operator's switch: who is paused is not launched."""
 
+from beep_orchestration.models import Checkpoint
 from beep_orchestration.persistence import WorkflowPersistence
 from beep_orchestration.persistence.pauses import EVERYONE
 from tests.factories import ORGANIZATION, OTHER_ORGANIZATION, WORKFLOW_TYPE, accepted
@@ -51,9 +52,9 @@ def test_a_parked_execution_is_launched_when_it_is_woken(tables: WorkflowPersist
     execution = accepted(tables)
     epoch = tables.executions.claim(execution.id, "run")
     assert epoch is not None
-    assert not tables.executions.park(execution.id, epoch + 1, wake_at=None)
-    assert tables.executions.park(execution.id, epoch, wake_at=None)
-    assert not tables.executions.park(execution.id, epoch, wake_at=None)
+    assert not tables.executions.park(execution.id, epoch + 1, wake_at=None, checkpoint=Checkpoint())
+    assert tables.executions.park(execution.id, epoch, wake_at=None, checkpoint=Checkpoint())
+    assert not tables.executions.park(execution.id, epoch, wake_at=None, checkpoint=Checkpoint())
     assert _taken(tables) == set()
     tables.executions.wake(execution.id)
     assert _taken(tables) == {ORGANIZATION}

@@ -1,0 +1,40 @@
+"""How a run ends early while its execution waits, so that waiting holds no process and no slot."""
+
+from beep_orchestration.claims import Claim
+from beep_orchestration.models import ExecutionStatus, RunOutcome, Wait
+from beep_orchestration.persistence import WorkflowPersistence
+
+
+class Parked(BaseException):
+    """The op can go no further now; another run goes on from here when what is waited for has come."""
+
+    def __init__(self, wait: Wait) -> None:
+        self.wait = wait
+        super().__init__(describe(wait))
+
+
+def describe(wait: Wait) -> str:
+    """What is waited for, in words."""
+    parts = [f"signal {' or '.join(repr(name) for name in wait.signals)}"] if wait.signals else []
+    if wait.deadline is not None:
+        parts.append(f"{'until ' if parts else ''}{wait.deadline.isoformat(timespec='seconds')}")
+    return f"{wait.activity_name} waits for {' '.join(parts)}"
+
+
+def park(tables: WorkflowPersistence, claim: Claim, waits: tuple[Wait, ...]) -> bool:
+    """Give the claim up and let the execution wait without a run; false, and no change, if the claim is lost.
+
+    In one transaction under the lock that a sender of signals takes too: a signal that is there already, or a deadline
+    that has passed, makes the execution due at once, and one that comes later finds it parked. So no wake-up is lost.
+    """
+    execution = tables.executions.load(claim.execution.id, lock=True)
+    if claim.epoch is None or claim.epoch != execution.epoch or execution.status is not ExecutionStatus.RUNNING:
+        return False
+    names = {name for wait in waits for name in wait.signals}
+    deadlines = [wait.deadline for wait in waits if wait.deadline is not None]
+    is_due = bool(names and tables.signals.load_unconsumed(execution.id, names, limit=1))
+    wake_at = tables.executions.load_clock() if is_due else min(deadlines, default=None)
+    checkpoint = execution.checkpoint.model_copy(update={"waiting_for": waits})
+    tables.executions.park(execution.id, claim.epoch, wake_at=wake_at, checkpoint=checkpoint)
+    tables.runs.end(claim.dagster_run_id, RunOutcome.PARKED, epoch=claim.epoch)
+    return True

@@ -1,0 +1,87 @@
+"""JSON from outside: what is wrong with it becomes one `InvalidInputError` that names the field and the remedy."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from beep_orchestration.errors import InvalidInputError
+from beep_orchestration.models import Json
+
+M = TypeVar("M", bound=BaseModel)
+
+_REMEDIES = {
+    "missing": "add the field",
+    "extra_forbidden": "remove the field, or correct its name",
+    "string_type": "send a string",
+    "int_type": "send a whole number, without quotes",
+    "float_type": "send a number, without quotes",
+    "model_type": "send an object",
+    "literal_error": "use one of these values",
+}
+
+
+def parse_object(model: type[M], raw: object, field: str) -> M:
+    """The JSON object as that model, with JSON's types: `"2000"` is no number, an ISO date is a date.
+
+    Raises `InvalidInputError`, for what PostgreSQL cannot store too.
+    """
+    text = storable_text_of(raw, field)
+    try:
+        return model.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise refusal(error, field) from error
+
+
+def storable_text_of(raw: object, field: str, *, most_bytes: int | None = None, remedy: str = "send less") -> str:
+    """The object as JSON text that jsonb can hold; raises `InvalidInputError` otherwise, or if it is too long."""
+    if not isinstance(raw, Mapping):
+        raise InvalidInputError(field, f"is {json_type(raw)}, not a JSON object", "send an object of JSON values")
+    try:
+        text = json.dumps(dict(raw), allow_nan=False, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(field, f"is not a JSON object ({error})", "send an object of JSON values") from error
+    if not is_utf8(text) or "\\u0000" in text.replace("\\\\", ""):
+        raise InvalidInputError(field, "holds NUL or a lone surrogate", "remove the character")
+    if most_bytes is not None and len(text.encode()) > most_bytes:
+        raise InvalidInputError(field, f"is longer than {most_bytes} bytes", remedy)
+    return text
+
+
+def is_utf8(text: str) -> bool:
+    """Whether the text has no lone surrogate."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def stored_object(raw: object, field: str, *, most_bytes: int | None = None, remedy: str = "send less") -> Json:
+    """As `storable_text_of`, read back."""
+    loaded: Json = json.loads(storable_text_of(raw, field, most_bytes=most_bytes, remedy=remedy))
+    return loaded
+
+
+def refusal(error: ValidationError, root: str) -> InvalidInputError:
+    """The first fault, and how many others there are; `root` names the value as a whole."""
+    details = error.errors(include_url=False, include_input=False)
+    first = details[0]
+    path = ".".join(str(part) for part in first["loc"])
+    problem = first["msg"][:1].lower() + first["msg"][1:]
+    others = f" (and {len(details) - 1} more faulty fields)" if len(details) > 1 else ""
+    return InvalidInputError(path or root, problem + others, _REMEDIES.get(first["type"], "correct the value"))
+
+
+def json_type(value: Any) -> str:
+    """What JSON calls a value's type."""
+    names = {
+        str: "a string",
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+        list: "an array",
+        type(None): "null",
+    }
+    return names.get(type(value), type(value).__name__)

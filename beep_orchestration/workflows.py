@@ -1,0 +1,202 @@
+"""How a workflow type is written: its stages as ops, its ops as a job. `ops` and `jobs` are an example of it.
+
+A stage's function gets a `Stage` and the outputs of the stages before it. It is run again from its beginning whenever
+another run goes on with the execution, so what it does between activities and waits must be quick and come out the same
+for the same recorded outputs: no clock, no random numbers, no calls to the world outside of activities.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from functools import partial
+from inspect import getdoc, iscoroutinefunction, signature
+from typing import Any, TypeVar
+
+import dagster as dg
+from pydantic import BaseModel
+
+from beep_orchestration.activities import Activity
+from beep_orchestration.ids import WorkflowExecutionId
+from beep_orchestration.io_managers import checkpoint_io_manager
+from beep_orchestration.model_calls import calling_for
+from beep_orchestration.models import Json, RetryPolicy
+from beep_orchestration.parking import Parked
+from beep_orchestration.previews import execution_link, preview
+from beep_orchestration.resources import ExecutionSession, WorkflowResource
+from beep_orchestration.waits import ReceivedSignal
+from beep_orchestration.workflow_types import ActivityType, WorkflowType, register
+
+Output = TypeVar("Output")
+StageFunction = Callable[..., list[Any]]
+
+IO_MANAGER = "checkpoints"
+_WORKFLOW = "workflow"
+
+
+class Stage:
+    """One stage of a claimed execution, in the process of the run that claimed it."""
+
+    def __init__(self, context: dg.OpExecutionContext, session: ExecutionSession, activity_type: ActivityType) -> None:
+        self.session = session
+        self.activity_type = activity_type
+        self.resources: Any = context.resources
+        self.metadata: dict[str, Any] = {"execution": execution_link(session.execution_id)}
+        self._waits = 0
+
+    @property
+    def execution_id(self) -> WorkflowExecutionId:
+        """The execution that this is a stage of."""
+        return self.session.execution_id
+
+    @property
+    def input(self) -> Any:
+        """The execution's input as the workflow type's model."""
+        return self.session.input
+
+    def activity(
+        self,
+        call: Callable[[], Any],
+        *,
+        input: BaseModel,  # noqa: A002 - as `Activity` names it
+        code_version: str,
+        name: str | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> Activity[Any]:
+        """An activity of this stage, with the policies of its type; `name` is the stage's unless there are several."""
+        kind = self.activity_type
+        return Activity(
+            name=name or kind.name,
+            input=input,
+            call=call if iscoroutinefunction(call) else partial(_call_for, kind.name, name or kind.name, call),
+            output_type=kind.output_type,
+            code_version=code_version,
+            retry=retry or kind.retry,
+            timeout=kind.timeout,
+            heartbeat_timeout=kind.heartbeat_timeout,
+        )
+
+    def run(self, activities: Sequence[Activity[Output]], *, concurrency: int = 1) -> list[Output]:
+        """Run the stage's activities, or recall their outputs; see `ActivityRunner.run`.
+
+        Called once in a stage, because the stage after it is given what is recorded for all of them.
+        """
+        outputs = self.session.run(self.activity_type.name, activities, concurrency=concurrency)
+        self.metadata |= {"activities": len(outputs), **preview(outputs)}
+        return outputs
+
+    def await_signal(self, *names: str, timeout: float | None = None) -> ReceivedSignal | None:
+        """Wait for a signal of these names; None after `timeout` seconds on the database's clock.
+
+        After a short while the run ends and no process is held; the signal, or the time, starts the next one. A signal
+        that was sent before is found at once, and each ends one wait only. Recorded once: see `Waits.wait`.
+        """
+        kind = self.session.workflow_type
+        for name in names:
+            kind.signal_model(name)
+        received = self._wait(names, seconds=timeout)
+        if received is None:
+            return None
+        payload = kind.signal_model(received.name).model_validate(received.payload)
+        return received.model_copy(update={"payload": payload})
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, without a process, for so many seconds from the moment at which this was first reached."""
+        self._wait((), seconds=seconds)
+
+    def sleep_until(self, when: datetime) -> None:
+        """Wait, without a process, until that time on the database's clock."""
+        self._wait((), until=when)
+
+    def complete(self, output: BaseModel | Json) -> None:
+        """Commit the execution's output: it is completed, and nothing may follow."""
+        self.session.runner.complete(output.model_dump(mode="json") if isinstance(output, BaseModel) else output)
+
+    def _wait(
+        self, names: Sequence[str], *, seconds: float | None = None, until: datetime | None = None
+    ) -> ReceivedSignal | None:
+        """Waits are told apart by their order within the stage, which is the same in every run."""
+        name = f"{self.activity_type.name}-wait-{self._waits}"
+        self._waits += 1
+        return self.session.waits.wait(name, names, seconds=seconds, until=until)
+
+
+def _call_for(activity_type: str, activity_name: str, call: Callable[[], Any]) -> Any:
+    with calling_for(activity_type, activity_name):
+        return call()
+
+
+def stage_op(
+    kind: ActivityType,
+    description: str | None = None,
+    *,
+    config: type[dg.Config] | None = None,
+    resources: frozenset[str] = frozenset(),
+) -> Callable[[StageFunction], dg.OpDefinition]:
+    """Make the op of a stage: named, described and stored like all others.
+
+    With `config` the op is the first of its job; it describes the input of an execution that is started in the
+    launchpad. When the stage has to wait for longer than a moment, the op ends without output and Dagster skips those
+    after it; the next run enters it again.
+    """
+
+    def make(function: StageFunction) -> dg.OpDefinition:
+        def compute(context: dg.OpExecutionContext, inputs: dict[str, Any]) -> Iterator[dg.Output[Any]]:
+            workflow: WorkflowResource = getattr(context.resources, _WORKFLOW)
+            try:
+                with workflow.claimed(None if config is None else context.op_config) as session:
+                    stage = Stage(context, session, kind)
+                    outputs = function(stage, **inputs)
+            except Parked as parked:
+                workflow.session().parked.append(parked.wait)
+                context.log.info(f"parked: {parked}; the execution goes on in another run")
+                return
+            yield dg.Output(outputs, metadata=stage.metadata)
+
+        return dg.OpDefinition(
+            compute,
+            name=kind.op_name,
+            description=description or getdoc(function),
+            ins={name: dg.In(dagster_type=list) for name in list(signature(function).parameters)[1:]},
+            outs={
+                "result": dg.Out(
+                    dagster_type=list,
+                    is_required=False,
+                    io_manager_key=IO_MANAGER,
+                    description=f"What the `{kind.name}` activities yielded, stored under the execution.",
+                )
+            },
+            config_schema=None if config is None else config.to_config_schema(),
+            required_resource_keys={_WORKFLOW, *resources},
+            tags={"beep/activity_type": kind.name},
+        )
+
+    return make
+
+
+STAGE_RESOURCES: dict[str, Any] = {_WORKFLOW: WorkflowResource(), IO_MANAGER: checkpoint_io_manager}
+"""What every stage works with."""
+
+WORKFLOW_JOBS: list[dg.JobDefinition] = []
+"""The jobs of all workflow types that this process knows, in the order of their registration."""
+
+
+def workflow_job(
+    workflow_type: WorkflowType, description: str | None = None
+) -> Callable[[Callable[[], None]], dg.JobDefinition]:
+    """Make the job of a workflow type of the function that connects its ops, and register both.
+
+    The steps of a run share one process, and with it one claim.
+    """
+
+    def make(function: Callable[[], None]) -> dg.JobDefinition:
+        register(workflow_type)
+        decorate = dg.job(
+            name=workflow_type.job_name,
+            description=description or getdoc(function),
+            executor_def=dg.in_process_executor,
+            tags={"dagster/retry_strategy": "ALL_STEPS"},
+        )
+        job: dg.JobDefinition = decorate(function)
+        WORKFLOW_JOBS.append(job)
+        return job
+
+    return make

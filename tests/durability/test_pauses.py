@@ -1,0 +1,125 @@
+"""Pausing: activities under way end and are recorded, none starts; afterwards nothing is repeated."""
+
+import threading
+from functools import partial
+
+import pytest
+
+from beep_orchestration.errors import WorkflowStateError
+from beep_orchestration.models import RESUME_SIGNAL
+from beep_orchestration.parking import Parked
+from beep_orchestration.persistence import Database
+from beep_orchestration.service import WorkflowService
+from tests.durability.workflow import (
+    AT_ONCE,
+    STAGE,
+    FailsFirst,
+    Journal,
+    assert_consistent,
+    completed,
+    end_leases,
+    load,
+    running,
+    start,
+    statuses,
+)
+
+LONG_WAIT = 30.0
+
+
+def test_activities_under_way_end_and_none_starts(database: Database, service: WorkflowService) -> None:
+    execution, journal = start(database), Journal()
+    both, paused = threading.Barrier(3), threading.Event()
+
+    def work(number: int) -> int:
+        both.wait(LONG_WAIT)
+        assert paused.wait(LONG_WAIT)
+        return number
+
+    def pause() -> None:
+        both.wait(LONG_WAIT)
+        service.signal(execution, "pause", {"by": "Ada"})
+        paused.set()
+
+    sender = threading.Thread(target=pause)
+    sender.start()
+    activities = [journal.activity(number, partial(work, number)) for number in range(4)]
+    with running(database, execution) as runner, pytest.raises(Parked) as parked:
+        runner.run(STAGE, activities, concurrency=2)
+    sender.join()
+    assert parked.value.wait.signals == (RESUME_SIGNAL,)
+    assert completed(database, execution) == [f"{STAGE}-0", f"{STAGE}-1"]
+    assert_consistent(database, execution)
+
+    service.signal(execution, "resume", {})
+    end_leases(database, execution)
+    with running(database, execution, "run-2") as runner:
+        assert runner.run(STAGE, journal.activities(4), concurrency=2) == [0, 1, 2, 3]
+    assert set(journal.calls.values()) == {1}
+
+
+def test_no_stage_begins_while_paused(database: Database, service: WorkflowService) -> None:
+    execution, journal = start(database), Journal()
+    service.signal(execution, "pause", {})
+    with running(database, execution) as runner, pytest.raises(Parked):
+        runner.run(STAGE, journal.activities(3), concurrency=2)
+    assert not journal.calls
+    assert load(database, execution).checkpoint.stages[STAGE].total == 3
+
+
+def test_a_retry_waits_for_the_end_of_the_pause(database: Database, service: WorkflowService) -> None:
+    execution, journal = start(database), Journal()
+
+    def fail_and_pause() -> int:
+        service.signal(execution, "pause", {})
+        raise OSError("try again")
+
+    with running(database, execution) as runner, pytest.raises(Parked):
+        runner.run(STAGE, [journal.activity(0, fail_and_pause, retry=AT_ONCE)], concurrency=1)
+    assert statuses(database, execution) == {f"{STAGE}-0": ["failed", "pending"]}
+    service.signal(execution, "resume", {})
+    end_leases(database, execution)
+    with running(database, execution, "run-2") as runner:
+        assert runner.run(STAGE, [journal.activity(0, FailsFirst([], 7))], concurrency=1) == [7]
+    assert statuses(database, execution) == {f"{STAGE}-0": ["failed", "completed"]}
+
+
+def test_a_paused_organization_starts_no_activity_and_another_does(
+    database: Database, service: WorkflowService
+) -> None:
+    execution, journal = start(database), Journal()
+    assert service.pause_organization("too dear")
+    assert not service.pause_organization()
+    with running(database, execution) as runner, pytest.raises(Parked):
+        runner.run(STAGE, journal.activities(1), concurrency=1)
+    assert service.end_organization_pause()
+    assert not service.end_organization_pause()
+    end_leases(database, execution)
+    with running(database, execution, "run-2") as runner:
+        assert runner.run(STAGE, journal.activities(1), concurrency=1) == [0]
+
+
+def test_a_drained_instance_starts_no_activity(database: Database, service: WorkflowService) -> None:
+    execution, journal = start(database), Journal()
+    service.pause_organization(everyone=True)
+    with running(database, execution) as runner, pytest.raises(Parked):
+        runner.run(STAGE, journal.activities(1), concurrency=1)
+    assert not journal.calls
+
+
+def test_a_paused_execution_can_be_cancelled_or_resumed(database: Database, service: WorkflowService) -> None:
+    first, second = start(database), start(database)
+    for execution in (first, second):
+        service.signal(execution, "pause", {})
+        assert service.get_status(execution).paused_at is not None
+    assert service.cancel(first).cancelled_now
+    assert service.resume(second).paused_at is None
+    with pytest.raises(WorkflowStateError):
+        service.signal(first, "resume", {})
+
+
+def test_a_cancelled_execution_is_not_paused_after_its_resume(database: Database, service: WorkflowService) -> None:
+    execution = start(database)
+    service.signal(execution, "pause", {})
+    service.cancel(execution)
+    assert service.resume(execution).paused_at is None

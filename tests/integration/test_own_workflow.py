@@ -1,0 +1,117 @@
+"""The example of a workflow type of one's own, on the real services: by the service's path and by the UI's."""
+
+import os
+from collections.abc import Iterator
+from unittest.mock import patch
+
+import pytest
+from dagster_graphql import DagsterGraphQLClient
+from pydantic import SecretStr
+
+from beep_orchestration.dagster_client import NEXT_RUN_TAG, PARKED_TAG
+from beep_orchestration.errors import InvalidInputError, WorkflowStartError
+from beep_orchestration.ids import WorkflowExecutionId, execution_id_for_run
+from beep_orchestration.models import ExecutionStatus, RunOutcome, WorkflowStatus
+from beep_orchestration.persistence import RunRow
+from beep_orchestration.service import WorkflowService
+from beep_orchestration.settings import Settings, load_settings
+from beep_orchestration.supervisor import Services, running_services
+from beep_orchestration.supervisor.home import free_port
+from tests.postgres import TEMPLATE, PostgresServer
+from tests.services import HOST
+from tests.waiting import wait_until
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.filterwarnings("ignore:Using variable_values:DeprecationWarning"),  # Dagster's client does
+]
+ARTICLE = {"title": "Grace", "text": "Grace wrote a compiler. Nobody believed it."}
+VARIABLES = {"BEEP_WORKFLOW_MODULES": "examples.article_review", "BEEP_PARK_AFTER_SECONDS": "0.5"}
+TAGS = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status tags { key value } } } }"
+LONG_WAIT = 120.0
+
+
+@pytest.fixture(scope="module")
+def own_services(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    with patch.dict(os.environ, VARIABLES), postgres.new_database(TEMPLATE) as url:
+        load_settings.cache_clear()
+        settings = Settings(
+            database_url=SecretStr(url), data_folder=tmp_path_factory.mktemp("own"), host=HOST, port=free_port(HOST)
+        )
+        with running_services(settings) as services:
+            yield services
+    load_settings.cache_clear()
+
+
+@pytest.fixture
+def service(own_services: Services) -> Iterator[WorkflowService]:
+    with WorkflowService.connect(own_services.settings) as connected:
+        yield connected
+
+
+@pytest.fixture
+def dagster(own_services: Services) -> DagsterGraphQLClient:
+    return DagsterGraphQLClient(own_services.settings.host, port_number=own_services.settings.port, timeout=60)
+
+
+def runs(service: WorkflowService, execution_id: str) -> list[RunRow]:
+    with service._database.transaction() as tables:
+        return tables.runs.list_of(WorkflowExecutionId(execution_id))
+
+
+def parked(service: WorkflowService, execution_id: str) -> WorkflowStatus:
+    def find() -> WorkflowStatus | None:
+        outcomes = [run.outcome for run in runs(service, execution_id)]
+        return service.get_status(execution_id) if outcomes[-1:] == [RunOutcome.PARKED] else None
+
+    return wait_until(find, LONG_WAIT, "the execution is parked")
+
+
+def tags_of(dagster: DagsterGraphQLClient, run_id: str) -> dict[str, str]:
+    answer = dagster._execute(TAGS, {"id": run_id})["runOrError"]
+    return {tag["key"]: tag["value"] for tag in answer["tags"]}
+
+
+def test_a_verdict_lets_a_parked_execution_complete(service: WorkflowService, dagster: DagsterGraphQLClient) -> None:
+    execution_id = service.start("article_review", ARTICLE)
+    status = parked(service, execution_id)
+    assert status.status is ExecutionStatus.RUNNING
+    assert [wait.signals for wait in status.waiting_for] == [("verdict",)]
+    (first,) = status.dagster_run_ids
+    wait_until(lambda: PARKED_TAG in tags_of(dagster, first), 30, "the UI says that the run parked")
+    assert "publication-wait-0 waits for signal 'verdict' until" in tags_of(dagster, first)[PARKED_TAG]
+    assert dagster.get_run_status(first).value == "SUCCESS"
+
+    with pytest.raises(InvalidInputError, match="is_good"):
+        service.signal(execution_id, "verdict", {"by": "Ada"})
+    service.signal(execution_id, "verdict", {"is_good": True, "by": "Ada"})
+    assert service.wait(execution_id, timeout_seconds=LONG_WAIT).status is ExecutionStatus.COMPLETED
+    assert service.result(execution_id) == {"published": "Grace wrote a compiler, says Ada"}
+    following = [run.dagster_run_id for run in runs(service, execution_id)]
+    assert tags_of(dagster, first)[NEXT_RUN_TAG] == following[1]
+    done = service.get_status(execution_id)
+    assert {name: stage.attempts for name, stage in done.activities.items()} == {
+        "summary": 1,
+        "publication": 1,
+        "wait": 2,
+    }
+
+
+def test_no_verdict_in_time_takes_the_other_branch(service: WorkflowService) -> None:
+    execution_id = service.start("article_review", ARTICLE | {"days_to_answer": 3 / 86_400})
+    assert service.wait(execution_id, timeout_seconds=LONG_WAIT).status is ExecutionStatus.COMPLETED
+    assert service.result(execution_id) == {"published": None}
+
+
+def test_the_launchpad_starts_one_too(service: WorkflowService, dagster: DagsterGraphQLClient) -> None:
+    config = {"ops": {"summarise": {"config": ARTICLE}}}
+    execution_id = execution_id_for_run(dagster.submit_job_execution("article_review", run_config=config))
+    parked(service, execution_id)
+    service.signal(execution_id, "verdict", {"is_good": False, "by": "Ada"})
+    assert service.wait(execution_id, timeout_seconds=LONG_WAIT).status is ExecutionStatus.COMPLETED
+    assert service.result(execution_id) == {"published": None}
+
+
+def test_a_bad_input_is_refused_with_its_field(service: WorkflowService) -> None:
+    with pytest.raises(WorkflowStartError, match="days_to_answer"):
+        service.start("article_review", ARTICLE | {"days_to_answer": "soon"})
