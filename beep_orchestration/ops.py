@@ -85,6 +85,7 @@ class DocumentConfig(dg.Config):
     title: str | None = Field(default=None, description="what the document is called")
     source_uri: str | None = Field(default=None, description="where the document is from")
     ontology: str | None = Field(default=None, description="Turtle text; the built-in ontology if absent")
+    examples: str | None = Field(default=None, description="the name of a set that 'beep teach' has stored")
     extractor: str = Field(default="local", description="who finds mentions, types and relations: local or llm")
     options: OptionsConfig = Field(default=OptionsConfig(), description="how it is cut up, and what is kept")
 

@@ -27,6 +27,7 @@ from beep_orchestration.errors import (
     WorkflowVersionError,
 )
 from beep_orchestration.events import ExecutionEvent, HistoryEntry
+from beep_orchestration.extraction.model import Example
 from beep_orchestration.history import read_history
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, WorkflowSignalId, execution_id_for_key
 from beep_orchestration.models import (
@@ -50,6 +51,7 @@ from beep_orchestration.persistence.signals import NewSignal
 from beep_orchestration.reconciliation import cancel_execution
 from beep_orchestration.refusals import is_utf8, parse_object, stored_object
 from beep_orchestration.settings import Settings, load_settings
+from beep_orchestration.stored_examples import with_stored_examples
 from beep_orchestration.watching import EventReader, follow
 from beep_orchestration.workflow_types import WORKFLOW_TYPES, get_workflow_type
 
@@ -164,6 +166,16 @@ class WorkflowService:
             elif is_awaited:
                 self._launch_due(stored.id)
             return stored.id
+
+    def teach(self, name: str, examples: Sequence[Example]) -> None:
+        """Store examples under a name, which an input may give in the place of its `examples`.
+
+        A set that had the name is replaced; what was started with it keeps it. Raises `InvalidInputError`.
+        """
+        _check_text("name", name, _LONGEST_KEY)
+        stored = [example.model_dump(mode="json") for example in examples]
+        with self._database.transaction() as tables:
+            tables.example_sets.save(self._organization_id, name, stored)
 
     def get_status(self, execution_id: str) -> WorkflowStatus:
         """How an execution stands, in one consistent reading. Raises `WorkflowNotFoundError`."""
@@ -348,7 +360,11 @@ class WorkflowService:
     ) -> NewExecution:
         try:
             kind = get_workflow_type(workflow_type)
-            parsed = kind.parse_input(raw.model_dump() if isinstance(raw, BaseModel) else raw)
+            given = raw.model_dump() if isinstance(raw, BaseModel) else raw
+            if isinstance(given, Mapping):
+                with self._database.transaction() as tables:
+                    given = with_stored_examples(tables, self._organization_id, given)
+            parsed = kind.parse_input(given)
             _check_text("idempotency_key", idempotency_key, _LONGEST_KEY)
         except InvalidInputError as error:
             raise WorkflowStartError(workflow_type, str(error)) from error

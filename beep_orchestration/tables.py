@@ -204,6 +204,17 @@ run = Table(
     Index("ix_knowledge_workflow_run_open", "id", postgresql_where=text("outcome IS NULL")),
 )
 
+example_set = Table(
+    "knowledge_example_set",
+    metadata,
+    Column("organization_id", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column(
+        "examples", JSONB, nullable=False, comment="sentences with their triples, copied into inputs that name them"
+    ),
+    _timestamp("taught_at"),
+)
+
 pause = Table(
     "knowledge_workflow_pause",
     metadata,

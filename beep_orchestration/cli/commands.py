@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from beep_orchestration.cli import executions, graphs, histories, installation, starting
+from beep_orchestration.cli import executions, graphs, histories, installation, starting, teaching
 from beep_orchestration.cli.invocation import show_warnings
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ def beep(
 app.command()(installation.demo)
 app.command()(installation.up)
 app.command()(starting.start)
+app.command()(teaching.teach)
 app.command()(executions.status)
 app.command()(executions.watch)
 app.command()(executions.signal)

@@ -32,6 +32,10 @@ def start(
     extractor: Annotated[
         str | None, typer.Option(help="Who finds names and facts; otherwise 'local'.", show_default=False)
     ] = None,
+    examples: Annotated[
+        str | None,
+        typer.Option(help="Learn from the examples that 'beep teach' stored under this name.", show_default=False),
+    ] = None,
     option: Annotated[
         list[str] | None,
         typer.Option(
@@ -65,8 +69,10 @@ def start(
     shared = {"title": title, "source_uri": source_uri, "options": _parse_options(option or [])}
     if extractor is not None:
         shared["extractor"] = extractor
+    if examples is not None:
+        shared["examples"] = examples
     if ontology is not None:
-        shared["ontology"] = _read(str(ontology), "ontology")
+        shared["ontology"] = read_text(str(ontology), "ontology")
     is_bad = False
     started: dict[str, str] = {}
     with connected(ctx) as service:
@@ -93,7 +99,7 @@ def _start(
 ) -> str:
     name = document_id or ("stdin" if file == STDIN else Path(file).name)
     return service.start(
-        "extraction", {"document_id": name, "text": _read(file, "text"), **shared}, idempotency_key=key
+        "extraction", {"document_id": name, "text": read_text(file, "text"), **shared}, idempotency_key=key
     )
 
 
@@ -106,7 +112,7 @@ def _wait(service: "WorkflowService", started: dict[str, str], *, as_json: bool)
         require_completed(follow(service, started, console()).values())
 
 
-def _read(file: str, field: str) -> str:
+def read_text(file: str, field: str) -> str:
     """A file's text. More than the limit allows is not even read, whatever the file's size says."""
     from beep_orchestration.extraction import decode_document  # noqa: PLC0415
     from beep_orchestration.settings import load_settings  # noqa: PLC0415

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from beep_orchestration.extraction.assembly import assemble
     from beep_orchestration.extraction.chunking import chunk_text
     from beep_orchestration.extraction.documents import decode_document, validate_document
+    from beep_orchestration.extraction.examples import parse_examples
     from beep_orchestration.extraction.inputs import parse_extraction_input
     from beep_orchestration.extraction.local import local_extractors
     from beep_orchestration.extraction.ontology import Ontology, load_ontology
@@ -37,6 +38,7 @@ __all__ = [
     "extractors_for",
     "load_ontology",
     "local_extractors",
+    "parse_examples",
     "parse_extraction_input",
     "resolve",
     "taught_extractors",
@@ -58,6 +60,7 @@ _MODULES = {
     "extractors_for": "pipeline",
     "load_ontology": "ontology",
     "local_extractors": "local",
+    "parse_examples": "examples",
     "parse_extraction_input": "inputs",
     "resolve": "resolution",
     "taught_extractors": "taught",

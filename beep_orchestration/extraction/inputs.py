@@ -1,13 +1,14 @@
 """The door of the extraction workflow: raw JSON in, a valid `ExtractionInput` or one clear refusal out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from pydantic import ValidationError
 
 from beep_orchestration.errors import InvalidDocumentError, InvalidInputError
 from beep_orchestration.extraction.documents import validate_document
-from beep_orchestration.extraction.model import Example, ExtractionInput
-from beep_orchestration.extraction.ontology import Ontology, load_ontology
+from beep_orchestration.extraction.examples import check_examples
+from beep_orchestration.extraction.model import ExtractionInput
+from beep_orchestration.extraction.ontology import load_ontology
 from beep_orchestration.refusals import json_type, refusal
 
 
@@ -32,20 +33,8 @@ def parse_extraction_input(raw: object, *, max_characters: int | None = None) ->
         parsed = ExtractionInput.model_validate(dict(raw), strict=True)
     except ValidationError as error:
         raise _as_input_error(error) from error
-    _check_examples(parsed.examples, load_ontology(parsed.ontology))
+    check_examples(parsed.examples, load_ontology(parsed.ontology))
     return parsed
-
-
-def _check_examples(examples: Sequence[Example], ontology: Ontology) -> None:
-    known = {relation.name for relation in ontology.relations}
-    for number, example in enumerate(examples):
-        for place, triple in enumerate(example.triples):
-            if triple.relation not in known:
-                raise InvalidInputError(
-                    f"examples.{number}.triples.{place}.relation",
-                    f"{triple.relation!r} is no relation of the ontology",
-                    f"use one of: {', '.join(sorted(known))}",
-                )
 
 
 def _as_input_error(error: ValidationError) -> InvalidInputError:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import ProgrammingError
 from beep_orchestration.errors import SchemaVersionError
 from beep_orchestration.persistence import driver_errors
 from beep_orchestration.persistence.activities import Activities
+from beep_orchestration.persistence.example_sets import ExampleSets
 from beep_orchestration.persistence.executions import Executions
 from beep_orchestration.persistence.model_calls import ModelCalls
 from beep_orchestration.persistence.notifications import Notifications
@@ -38,6 +39,7 @@ class WorkflowPersistence:
         self.runs = Runs(connection)
         self.model_calls = ModelCalls(connection)
         self.pauses = Pauses(connection)
+        self.example_sets = ExampleSets(connection)
 
 
 class Database:

@@ -1,0 +1,32 @@
+"""An input may name a stored set of examples; from then on it has them itself, whatever becomes of the set."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from beep_orchestration.errors import InvalidInputError
+from beep_orchestration.ids import OrganizationId
+from beep_orchestration.persistence import WorkflowPersistence
+
+FIELD = "examples"
+
+
+def with_stored_examples(
+    tables: WorkflowPersistence, organization_id: OrganizationId, raw: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The input with the examples that it names in their place; without the field if it names none.
+
+    Raises:
+        InvalidInputError: the organization has no set of that name.
+    """
+    name = raw.get(FIELD, ())
+    if name is None:
+        return {key: value for key, value in raw.items() if key != FIELD}
+    if not isinstance(name, str):
+        return raw
+    examples = tables.example_sets.find(organization_id, name)
+    if examples is None:
+        known = ", ".join(tables.example_sets.list_names(organization_id)) or "none yet"
+        raise InvalidInputError(
+            FIELD, f"no set is stored under {name!r}", f"store it with 'beep teach'; stored are: {known}"
+        )
+    return {**raw, FIELD: examples}
