@@ -96,6 +96,12 @@ def test_graphml_reads_back_with_what_xml_cannot_hold_replaced(case: tuple[Graph
     )
 
 
+def test_graphml_gives_every_edge_an_id_of_its_own() -> None:
+    facts = [("Ada Lovelace", what, "London") for what in ("born in", "lived in")] + [("London", "met", "Ada Lovelace")]
+    graph = graph_of(TEXT, {"Ada Lovelace": "Person", "London": "Place"}, facts)
+    assert len(set(re.findall(r'<edge [^>]*id="([^"]+)"', to_graphml(graph)))) == len(facts)
+
+
 def in_xml(text: str) -> str:
     return re.sub("\r\n?", "\n", visible(text))
 

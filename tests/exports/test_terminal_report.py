@@ -1,6 +1,7 @@
 """The report that `make demo` prints."""
 
 import re
+from datetime import UTC, datetime
 from io import StringIO
 
 import pytest
@@ -10,7 +11,7 @@ from rich.console import Console
 from beep_orchestration.errors import InvalidInputError
 from beep_orchestration.extraction.exports.characters import INVISIBLE
 from beep_orchestration.extraction.exports.terminal import to_terminal
-from beep_orchestration.extraction.model import Graph
+from beep_orchestration.extraction.model import Decision, Graph, Provenance, Review, Source
 from tests.exports.graphs import FIFTY, documents, graph_of
 
 TEXT = "Ada Lovelace was born\n in London. Paris is far."
@@ -30,6 +31,20 @@ def test_types_are_counted_and_a_relation_stands_with_its_sentence() -> None:
     assert re.search(r"Person +1 +Ada Lovelace", report)
     assert "Ada Lovelace —born in→ London" in report
     assert "“Ada Lovelace was born in London.”" in report
+
+
+def test_the_report_says_who_found_and_who_reviewed_it() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    provenance = Provenance(
+        sources=(Source(extractor="names", version="1", activities=("mentions-0",)),),
+        reviews=(
+            Review(decision=Decision.APPROVED, by="Ann", at=at),
+            Review(decision=Decision.REJECTED, by="Ann", at=at),
+        ),
+    )
+    report = printed(graph_of(TEXT, {"London": "Place"}).model_copy(update={"provenance": provenance}), TEXT)
+    assert re.search(r"^found by names *$", report, re.MULTILINE)
+    assert "reviewed by Ann: 2 decisions" in report
 
 
 def test_what_does_not_fit_is_counted() -> None:

@@ -17,8 +17,8 @@ def to_graphml(graph: Graph) -> str:
     """
     network = nx.MultiDiGraph(**_document(graph))
     network.add_nodes_from((_xml(entity.id), _node(entity)) for entity in graph.entities)
-    for relation in graph.relations:
-        network.add_edge(_xml(relation.subject), _xml(relation.object), **_edge(relation))
+    for number, relation in enumerate(graph.relations):  # the key becomes the edge's id
+        network.add_edge(_xml(relation.subject), _xml(relation.object), key=f"relation-{number}", **_edge(relation))
     target = BytesIO()
     # Not generate_graphml: it splits its lines inside of names, at U+2028 and the like.
     nx.write_graphml_xml(network, target, named_key_ids=True)

@@ -41,7 +41,7 @@ _VOCABULARIES = {
     "rdf": RDF, "rdfs": RDFS, "skos": SKOS, "xsd": XSD,
 }  # fmt: skip
 _PARTS = ("entity", "mention", "relation", "activity", "review")
-_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _NOT_IN_IRIS = re.compile(r'[\x00-\x20<>"{}|\\^`\x7f-\x9f]|%(?![0-9A-Fa-f]{2})')
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 

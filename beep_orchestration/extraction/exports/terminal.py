@@ -1,6 +1,7 @@
 """A graph as a report for a person at a terminal."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,19 @@ def to_terminal(graph: Graph, text: str) -> "RenderableType":
         f"in {stats.characters:,} characters",
         style="dim",
     )
-    return Group(heading, counts, Text(), _entities(graph), Text(), *_relations(graph, text))
+    return Group(heading, counts, *_origin(graph), Text(), _entities(graph), Text(), *_relations(graph, text))
+
+
+def _origin(graph: Graph) -> "Iterator[Text]":
+    """Who found it, and who looked at it."""
+    from rich.text import Text  # noqa: PLC0415
+
+    extractors = ", ".join(dict.fromkeys(_line(source.extractor) for source in graph.provenance.sources))
+    if extractors:
+        yield Text(f"found by {extractors}", style="dim")
+    people = ", ".join(dict.fromkeys(_line(review.by) for review in graph.provenance.reviews))
+    if people:
+        yield Text(f"reviewed by {people}: {len(graph.provenance.reviews):,} decisions", style="dim")
 
 
 def to_text(graph: Graph, text: str) -> str:
