@@ -17,7 +17,7 @@ from beep_orchestration import embedded
 from beep_orchestration.dagster_client import EXECUTION_TAG, ORGANIZATION_TAG, launch_tags
 from beep_orchestration.digests import canonical_digest
 from beep_orchestration.engine.dagster_internals import WorkerStatus
-from beep_orchestration.engine.launcher_worker import is_launch_abandoned
+from beep_orchestration.engine.launcher_worker import is_at_work, is_launch_abandoned
 from beep_orchestration.errors import InvalidIdError, InvalidInputError
 from beep_orchestration.extraction import decode_document
 from beep_orchestration.extraction.model import text_digest
@@ -37,6 +37,7 @@ _RUNS_PER_TICK = 200
 _FILES_PER_TICK = 20
 _TICK_SECONDS = 5
 _MOST_BYTES_A_CHARACTER = 4
+_LEASES_OF_SILENCE = 2
 _SETTLED_SECONDS = 2.0
 """A file that changed a moment ago may still be being written."""
 
@@ -199,24 +200,26 @@ def _find_loss(instance: dg.DagsterInstance, database: Database, row: RunRow, ru
     if (
         run.status is dg.DagsterRunStatus.STARTED
         and _is_abandoned(database, row)
-        and not _will_be_resumed(instance, run)
+        and not _may_go_on(instance, run, row)
     ):
-        return f"its worker has not renewed its claim since {row.lease_expires_at}"
+        return f"its lease was over at {row.lease_expires_at} and was not renewed"
     if run.status is dg.DagsterRunStatus.STARTING and is_launch_abandoned(instance, run.run_id):
         return "the process that launched it ended before it had a worker"
     return None
 
 
-def _will_be_resumed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether run monitoring will replace the run's dead worker.
+def _may_go_on(instance: dg.DagsterInstance, run: dg.DagsterRun, row: RunRow) -> bool:
+    """Whether a run whose lease is over may go on: its worker is busy, or run monitoring will replace it.
 
-    A worker that lives and is silent is stopped, cut off or hung: run monitoring takes it for sound.
+    A worker that loads something large may be in one call that lets no other thread renew the lease. So one that lives
+    and was not stopped has two leases more; after them it is taken to be hung, or cut off.
     """
     launcher = instance.run_launcher
     if not (instance.run_monitoring_enabled and launcher.supports_check_run_worker_health):
         return False
     if launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING:
-        return False
+        patience = _LEASES_OF_SILENCE * load_settings().lease_seconds
+        return is_at_work(run) and row.lease_over_seconds is not None and row.lease_over_seconds < patience
     return instance.count_resume_run_attempts(run.run_id) < instance.run_monitoring_max_resume_run_attempts
 
 

@@ -17,15 +17,28 @@ def find_start_time(pid: int) -> int | None:
 
     Read from /proc/PID/stat (proc_pid_stat(5)), where state, parent and start time are fields 3, 4 and 22.
     """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
+    fields = _stat(pid)
+    if fields is None:
         return None
-    fields = stat.rpartition(b")")[2].split()  # the name before the last bracket may hold anything
     state, parent, start_time = fields[0], fields[1], fields[19]
     # A parent waits for its children; an orphan may stay a zombie for ever where process 1 does not (containers).
     abandoned = state == b"X" or (state == b"Z" and parent == b"1")
     return None if abandoned else int(start_time)
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether the process was stopped by a signal, or by who traces it."""
+    fields = _stat(pid)
+    return fields is not None and fields[0] in (b"T", b"t")
+
+
+def _stat(pid: int) -> list[bytes] | None:
+    """The fields of /proc/PID/stat from the third on, None if there is no such process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return stat.rpartition(b")")[2].split()  # the name before the last bracket may hold anything
 
 
 def open_process(pid: int, start_time: int) -> int | None:

@@ -12,7 +12,7 @@ from typing import Self
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from pydantic import BaseModel, ConfigDict
 
-from beep_orchestration.engine.launcher_process import find_start_time
+from beep_orchestration.engine.launcher_process import find_start_time, is_stopped
 from beep_orchestration.errors import ConfigurationError
 
 WORKER_TAG = "beep/worker"
@@ -53,6 +53,12 @@ class WorkerIdentity(BaseModel):
             f"the run worker is process {self.pid} on host {self.host}, which {socket.gethostname()} cannot see; "
             "run the Dagster daemon and webserver on the host that launches the runs"
         )
+
+
+def is_at_work(run: DagsterRun) -> bool:
+    """Whether the run has a living worker that nobody has stopped: it may be busy, however silent it is."""
+    worker = find_worker(run)
+    return worker is not None and worker.is_alive() and not is_stopped(worker.pid)
 
 
 class LaunchRecord(BaseModel):

@@ -1,6 +1,6 @@
 """One row of each table as a typed value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -110,7 +110,10 @@ class SignalRow:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRow:
-    """A Dagster run that carries, or carried, an execution. `epoch` is null until it claims."""
+    """A Dagster run that carries, or carried, an execution. `epoch` is null until it claims.
+
+    `lease_over_seconds` says since when, on the database's clock, its lease has been over; negative while it lasts.
+    """
 
     id: WorkflowRunId
     workflow_execution_id: WorkflowExecutionId
@@ -122,4 +125,9 @@ class RunRow:
     started_at: datetime | None
     ended_at: datetime | None
     outcome: RunOutcome | None
-    lease_is_over: bool
+    lease_over_seconds: float | None = field(compare=False)
+
+    @property
+    def lease_is_over(self) -> bool:
+        """Whether another run may claim the execution."""
+        return self.lease_over_seconds is None or self.lease_over_seconds >= 0

@@ -13,7 +13,7 @@ from beep_orchestration.tables import run
 
 _COLUMNS = (
     *run.c,
-    func.coalesce(run.c.lease_expires_at <= CLOCK, True).label("lease_is_over"),
+    func.extract("epoch", CLOCK - run.c.lease_expires_at).label("lease_over_seconds"),
 )
 
 
@@ -117,5 +117,7 @@ def _run_row(row: Row[Any]) -> RunRow:
     values["id"] = WorkflowRunId(values["id"])
     values["workflow_execution_id"] = WorkflowExecutionId(values["workflow_execution_id"])
     values["organization_id"] = OrganizationId(values["organization_id"])
+    over = values["lease_over_seconds"]
+    values["lease_over_seconds"] = None if over is None else float(over)
     values["outcome"] = None if values["outcome"] is None else RunOutcome(values["outcome"])
     return RunRow(**values)

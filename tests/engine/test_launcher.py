@@ -14,7 +14,7 @@ from dagster import DagsterRunStatus
 from beep_orchestration.engine.dagster_internals import WorkerStatus
 from beep_orchestration.engine.launcher import PreloadedRunLauncher
 from beep_orchestration.engine.launcher_process import end_process, find_start_time
-from beep_orchestration.engine.launcher_worker import WORKER_TAG
+from beep_orchestration.engine.launcher_worker import WORKER_TAG, is_at_work
 from beep_orchestration.errors import ConfigurationError
 from tests.engine.installation import Installation, descriptors, read, sockets
 from tests.waiting import wait_until
@@ -146,6 +146,20 @@ def test_reused_pid_is_neither_alive_nor_signalled(dagster: Installation) -> Non
     assert dagster.run(run_id).status == DagsterRunStatus.CANCELED
     assert identity.is_alive()
     dagster.instance.add_run_tags(run_id, {WORKER_TAG: identity.model_dump_json()})
+
+
+def test_worker_is_at_work_unless_it_is_stopped_or_dead(dagster: Installation) -> None:
+    run_id, files = dagster.launch("wait")
+    pid = read(files / "waiting.json")["pid"]
+    assert is_at_work(dagster.run(run_id))
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: not is_at_work(dagster.run(run_id)), description="it is stopped")
+    os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: is_at_work(dagster.run(run_id)), description="it goes on")
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not is_at_work(dagster.run(run_id)), description="it is dead")
+    unlaunched, _ = dagster.create_run("describe")
+    assert not is_at_work(dagster.run(unlaunched))
 
 
 def test_worker_of_an_earlier_boot_is_dead_and_of_another_host_unknown(dagster: Installation) -> None:

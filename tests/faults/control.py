@@ -4,6 +4,7 @@ A fault that is armed once fires once, whichever process reaches its point first
 kernel grants to one process only. What is left behind is the proof that it fired, and what was under way then.
 """
 
+import ctypes
 import os
 import signal
 import time
@@ -24,13 +25,14 @@ FOLDER_VARIABLE = "FAULTS_FOLDER"
 Point = FaultPoint | Literal["inside_activity", "worker_forked", "dispatcher_took", "sensor_begun"]
 """Where a fault waits: the named points of the code, and those that the test location adds."""
 
-Action = Literal["kill", "stop", "segfault", "hang", "raise", "pause"]
+Action = Literal["kill", "stop", "segfault", "hang", "raise", "pause", "hold"]
 
 
 class Fault(BaseModel):
     """What happens to the process that reaches a point: to itself, or to the process with another `pid`.
 
-    `subject` is a pattern for the point's subject (the activity's name, say); `hang` and `pause` last `seconds`.
+    `subject` is a pattern for the point's subject (the activity's name, say). `hang`, `pause` and `hold` last
+    `seconds`; `hold` lets no other thread of the process run.
     """
 
     id: str
@@ -132,5 +134,7 @@ def _act(fault: Fault) -> None:
             os.kill(pid, signal.SIGSEGV)
         case "hang" | "pause":
             time.sleep(fault.seconds)  # the fault itself: a process that does nothing
+        case "hold":
+            ctypes.PyDLL(None).poll(None, 0, round(1_000 * fault.seconds))  # a call that keeps the interpreter's lock
         case "raise":
             raise ValueError(f"the injected fault {fault.id}")

@@ -113,6 +113,17 @@ def test_10b_stopped_inside_a_transaction(installation: Installation) -> None:
     assert_sound(installation, [execution_id], faults=3)
 
 
+def test_10c_busy_past_its_lease_and_not_taken_for_dead(installation: Installation) -> None:
+    """A call that lets no other thread run, as loading something very large is: no lease is renewed meanwhile."""
+    fault = installation.control.arm("inside_activity", "hold", subject="mentions-1", seconds=8.5)
+    execution_id = installation.start(document(3, 12))
+    worker = installation.control.wait_for(fault).pid
+    installation.wait_completed([execution_id])
+    assert len(installation.service.get_status(execution_id).dagster_run_ids) == 1
+    assert {entry.pid for entry in installation.journal.entries() if entry.execution_id == execution_id} == {worker}
+    assert_sound(installation, [execution_id], faults=2)
+
+
 def test_36_a_slot_is_free_after_a_cancel_and_after_a_crash(installation: Installation) -> None:
     """Four runs at a time, as shipped: all four hang, two are cancelled, two are killed, and a fifth begins."""
     hanging = [installation.id_of(f"hanging-{number}") for number in range(4)]
