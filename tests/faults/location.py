@@ -16,14 +16,17 @@ from beep_orchestration import faults, sensors
 from beep_orchestration.activities import Activity
 from beep_orchestration.engine import forkserver_worker
 from beep_orchestration.extraction import Extractors, local_extractors
+from beep_orchestration.extractor_choice import choose_extractors
 from beep_orchestration.faults import FaultPoint
 from beep_orchestration.jobs import STEERING_JOBS, WORKFLOW_JOBS, WORKFLOW_RESOURCES
+from beep_orchestration.models import RetryPolicy
 from beep_orchestration.persistence import ExecutionRow, WorkflowPersistence
 from beep_orchestration.resources import ExecutionSession
 from tests.faults.control import FOLDER_VARIABLE, Control, Point
 from tests.faults.extractors import quick_extractors
 from tests.faults.journal import Journal
 
+IMPATIENT = RetryPolicy(maximum_attempts=8, first_delay=0.05, maximum_delay=0.2)
 TIMEOUT_VARIABLE = "FAULTS_TIMEOUT"
 PACE_VARIABLE = "FAULTS_PACE"
 EXTRACTORS_VARIABLE = "FAULTS_EXTRACTORS"
@@ -68,10 +71,13 @@ def _call(execution_id: str, epoch: int, activity: Activity[Any]) -> Any:
     )
 
 
-def chosen_extractors(_: ExecutionSession) -> Extractors:
+def chosen_extractors(session: ExecutionSession) -> Extractors:
     """The quick ones, or the real ones if the test asks for them."""
-    if os.environ.get(EXTRACTORS_VARIABLE) == "local":
-        return local_extractors()
+    match os.environ.get(EXTRACTORS_VARIABLE):
+        case "local":
+            return local_extractors()
+        case "chosen":
+            return replace(choose_extractors(session), retry=IMPATIENT)
     return quick_extractors(float(os.environ.get(PACE_VARIABLE, "0.05")))
 
 
