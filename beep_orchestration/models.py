@@ -177,6 +177,13 @@ class Wait(Model):
     since: datetime
     deadline: datetime | None = None
 
+    def describe(self) -> str:
+        """What is waited for, in words."""
+        parts = [f"signal {' or '.join(repr(name) for name in self.signals)}"] if self.signals else []
+        if self.deadline is not None:
+            parts.append(f"{'until ' if parts else ''}{self.deadline.isoformat(timespec='seconds')}")
+        return f"{self.activity_name} waits for {' '.join(parts)}"
+
 
 class Checkpoint(Model):
     """What an execution has durably reached, by activity type in the order of their first activity.

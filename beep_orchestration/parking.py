@@ -10,15 +10,7 @@ class Parked(BaseException):
 
     def __init__(self, wait: Wait) -> None:
         self.wait = wait
-        super().__init__(describe(wait))
-
-
-def describe(wait: Wait) -> str:
-    """What is waited for, in words."""
-    parts = [f"signal {' or '.join(repr(name) for name in wait.signals)}"] if wait.signals else []
-    if wait.deadline is not None:
-        parts.append(f"{'until ' if parts else ''}{wait.deadline.isoformat(timespec='seconds')}")
-    return f"{wait.activity_name} waits for {' '.join(parts)}"
+        super().__init__(wait.describe())
 
 
 def park(tables: WorkflowPersistence, claim: Claim, waits: tuple[Wait, ...]) -> bool:

@@ -38,7 +38,7 @@ from beep_orchestration.errors import (
 )
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, execution_id_for_run
 from beep_orchestration.models import Checkpoint, Wait
-from beep_orchestration.parking import describe, park
+from beep_orchestration.parking import park
 from beep_orchestration.persistence import Database, process_database
 from beep_orchestration.persistence.rows import NewExecution
 from beep_orchestration.persistence.schema import check_schema
@@ -215,7 +215,7 @@ class WorkflowResource(dg.ConfigurableResource[Any]):
 def _close(session: ExecutionSession, instance: dg.DagsterInstance) -> None:
     """End the session, and let the UI's list of runs say what a parked one waits for."""
     if session.close():
-        says = "; ".join(describe(wait) for wait in session.parked)
+        says = "; ".join(wait.describe() for wait in session.parked)
         instance.add_run_tags(session.claim.dagster_run_id, {PARKED_TAG: says})
 
 

@@ -53,12 +53,13 @@ from beep_orchestration.refusals import is_utf8, parse_object, stored_object
 from beep_orchestration.settings import Settings, load_settings
 from beep_orchestration.stored_examples import with_stored_examples
 from beep_orchestration.watching import EventReader, follow
-from beep_orchestration.workflow_types import WORKFLOW_TYPES, get_workflow_type
+from beep_orchestration.workflow_types import WORKFLOW_TYPES, get_workflow_type, load_workflow_modules
 
 logger = logging.getLogger(__name__)
 _tracer = trace.get_tracer("beep_orchestration")
 
 _LONGEST_RESTART_SECONDS = 30.0
+_LAUNCHES_AT_ONCE = 50
 _LONGEST_NAME = 200
 _LONGEST_KEY = 500
 _LONGEST_REASON = 2_000
@@ -266,6 +267,24 @@ class WorkflowService:
         with self._database.transaction() as tables:
             return tables.pauses.remove(EVERYONE if everyone else self._organization_id)
 
+    def launch_due(self) -> int:
+        """Launch executions, of all organizations, that had parked and whose time or signal has come; how many.
+
+        Two callers never launch the same one.
+        """
+        load_workflow_modules()
+        with self._database.transaction() as tables:
+            due = tables.executions.take_launchable(
+                limit=_LAUNCHES_AT_ONCE,
+                workflow_types=list(WORKFLOW_TYPES),
+                next_try_seconds=self._settings.launch_grace_seconds,
+                is_waiting=True,
+            )
+            runs = {execution.id: tables.runs.list_of(execution.id) for execution in due}
+        for execution in due:
+            self._launch(execution, runs[execution.id])
+        return len(due)
+
     def result(self, execution_id: str) -> Json:
         """The output of a completed execution.
 
@@ -428,7 +447,7 @@ class WorkflowService:
         stored_object(payload, "payload", most_bytes=limit, remedy="send less, or raise BEEP_MAXIMUM_SIGNAL_BYTES")
         model = get_workflow_type(workflow_type).signal_model(name)
         parsed = parse_object(model, payload, "payload")
-        return _Sent(name, parsed.model_dump(mode="json"), sender_key)
+        return _Sent(name, parsed.model_dump(mode="json", exclude_unset=True), sender_key)
 
     def _send(self, tables: WorkflowPersistence, execution: ExecutionRow, sent: _Sent) -> tuple[WorkflowSignalId, bool]:
         """Store a signal under the lock of the execution's row; its id, and whether the execution is due by it."""

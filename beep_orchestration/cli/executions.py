@@ -16,10 +16,13 @@ from beep_orchestration.cli.invocation import (
     print_text,
 )
 from beep_orchestration.errors import InvalidInputError, WorkflowStateError
-from beep_orchestration.models import ExecutionStatus, WorkflowStatus
+from beep_orchestration.models import PAUSE_SIGNAL, ExecutionStatus, WorkflowStatus
 
 if TYPE_CHECKING:
     from beep_orchestration.service import WorkflowService
+
+Everything = Annotated[bool, typer.Option("--all", help="All executions of the organization.")]
+Instance = Annotated[bool, typer.Option("--instance", help="All executions of all organizations.")]
 
 
 def status(ctx: typer.Context, execution_id: ExecutionId, *, as_json: AsJson = False) -> None:
@@ -95,11 +98,66 @@ def cancel(ctx: typer.Context, execution_id: ExecutionId, *, as_json: AsJson = F
         raise WorkflowStateError(result.execution_id, result.status, "it ended before it could be cancelled")
 
 
-def resume(ctx: typer.Context, execution_id: ExecutionId, *, as_json: AsJson = False) -> None:
-    """Let a failed or cancelled execution go on; completed activities are not run again."""
+def pause(
+    ctx: typer.Context,
+    execution_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="One execution.", show_default=False)
+    ] = None,
+    *,
+    everything: Everything = False,
+    instance: Instance = False,
+    reason: Annotated[str | None, typer.Option(help="Why, for whoever asks.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let no activity start any more: of an execution, of the organization (--all), of the whole instance (--instance).
+
+    Activities under way end and are recorded; then no process is held. It goes on with 'beep resume', given likewise.
+    """
     with connected(ctx) as service:
-        resumed = service.resume(execution_id)
-    _show(resumed, as_json=as_json)
+        match _target(execution_id, everything=everything, instance=instance):
+            case str() as one:
+                service.signal(one, PAUSE_SIGNAL, {"note": reason})
+                changed = True
+            case everyone:
+                changed = service.pause_organization(reason, everyone=everyone)
+    _show_change("paused" if changed else "was paused before", changed=changed, as_json=as_json)
+
+
+def resume(
+    ctx: typer.Context,
+    execution_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="One execution.", show_default=False)
+    ] = None,
+    *,
+    everything: Everything = False,
+    instance: Instance = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let a failed, cancelled or paused execution go on; completed activities are not run again.
+
+    With --all or --instance what 'beep pause' stopped for the organization or the whole instance goes on.
+    """
+    with connected(ctx) as service:
+        match _target(execution_id, everything=everything, instance=instance):
+            case str() as one:
+                _show(service.resume(one), as_json=as_json)
+            case everyone:
+                changed = service.end_organization_pause(everyone=everyone)
+                _show_change("goes on" if changed else "was not paused", changed=changed, as_json=as_json)
+
+
+def _target(execution_id: str | None, *, everything: bool, instance: bool) -> str | bool:
+    """One execution, or whether everyone is meant and not only the organization."""
+    if (execution_id is not None) + everything + instance != 1:
+        raise InvalidInputError("ID", "is not the only one that is named", "give an id, --all or --instance")
+    return execution_id if execution_id is not None else instance
+
+
+def _show_change(text: str, *, changed: bool, as_json: bool) -> None:
+    if as_json:
+        print_json({"changed": changed})
+    else:
+        print_text(text)
 
 
 def list_executions(
@@ -174,6 +232,11 @@ def _facts(found: WorkflowStatus) -> list[tuple[str, str]]:
     if found.current_activity is not None:
         facts.append(("activity", found.current_activity))
     facts += [(kind, f"{stage.done}/{stage.total}") for kind, stage in found.activities.items()]
+    facts += [("waits", wait.describe()) for wait in found.waiting_for]
+    if found.paused_at is not None:
+        facts.append(
+            ("paused", f"since {found.paused_at:%Y-%m-%d %H:%M:%S %Z}; on with 'beep resume {found.execution_id}'")
+        )
     facts += [("attempts", str(found.attempts)), ("started", f"{found.started_at:%Y-%m-%d %H:%M:%S %Z}")]
     if found.completed_at is not None:
         facts.append(("ended", f"{found.completed_at:%Y-%m-%d %H:%M:%S %Z}"))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, cast, func, select, true, tuple_, update
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import Connection, Select, Text, cast, func, select, true, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 
 from beep_orchestration.errors import WorkflowNotFoundError
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId
@@ -414,7 +414,16 @@ def is_paused() -> Any:
 
 
 def _launched(condition: Any, next_try_seconds: float) -> Any:
-    return update(execution).where(condition).values(launch_at=CLOCK + seconds(next_try_seconds), updated_at=CLOCK)
+    """What is launched waits for nothing any more: its run looks for itself, and another signal launches no other."""
+    return (
+        update(execution)
+        .where(condition)
+        .values(
+            launch_at=CLOCK + seconds(next_try_seconds),
+            checkpoint=func.jsonb_set(execution.c.checkpoint, cast(["waiting_for"], ARRAY(Text)), cast([], JSONB)),
+            updated_at=CLOCK,
+        )
+    )
 
 
 def _claimed(execution_id: WorkflowExecutionId, epoch: int) -> Any:

@@ -6,8 +6,9 @@ import pytest
 from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.models import ExecutionPage, ExecutionStatus, WorkflowStatus
 from beep_orchestration.persistence import Database
+from beep_orchestration.persistence.pauses import EVERYONE
 from tests.cli.conftest import Beep
-from tests.factories import OTHER_ORGANIZATION, accepted, claimed, ended
+from tests.factories import ORGANIZATION, OTHER_ORGANIZATION, accepted, claimed, ended
 
 pytestmark = pytest.mark.usefixtures("configured")
 UNKNOWN = "knowledge_workflow_execution__00000000-0000-7000-8000-000000000001"
@@ -16,6 +17,7 @@ COMMANDS_WITH_AN_ID = [
     ["watch"],
     ["history"],
     ["cancel"],
+    ["pause"],
     ["resume"],
     ["graph"],
     ["signal", "approve", "{}"],
@@ -131,10 +133,10 @@ def test_watch_ends_with_the_executions_and_fails_unless_all_are_completed(
     failed = _ended_id(configured, ExecutionStatus.FAILED)
     both = beep("watch", completed_id, failed, "--json")
     assert both.code == 1
-    assert [WorkflowStatus.model_validate_json(line).status for line in both.out.splitlines()] == [
+    assert {WorkflowStatus.model_validate_json(line).status for line in both.out.splitlines()} == {
         "completed",
         "failed",
-    ]
+    }
     assert "made by a test" in both.error
 
 
@@ -151,3 +153,35 @@ def test_history_is_a_table_or_lines_of_json(beep: Beep, completed_id: str) -> N
         entries = [json.loads(line) for line in beep("history", completed_id, *arguments).out.splitlines()]
         assert [entry["kind"] for entry in entries] == ["state", "run_launched", "state", "state"]
         assert entries[-1]["change"] == "completed"
+
+
+def test_pause_and_resume_of_one_execution(beep: Beep, configured: Database) -> None:
+    running = _running_id(configured)
+    assert beep("pause", running, "--reason", "too dear", "--json").json == {"changed": True}
+    assert "beep resume" in beep("status", running).out
+    with configured.transaction() as tables:
+        assert tables.executions.load(running).paused_at is not None
+    assert beep("resume", running, "--json").json["paused_at"] is None
+
+
+@pytest.mark.parametrize(("option", "organization"), [("--all", ORGANIZATION), ("--instance", EVERYONE)])
+def test_pause_and_resume_of_an_organization_and_of_everyone(
+    beep: Beep, configured: Database, option: str, organization: str
+) -> None:
+    assert beep("pause", option, "--reason", "a new model", "--json").json == {"changed": True}
+    assert beep("pause", option, "--json").json == {"changed": False}
+    with configured.transaction() as tables:
+        assert [(row.organization_id, row.reason) for row in tables.pauses.list_for(ORGANIZATION)] == [
+            (organization, "a new model")
+        ]
+    assert beep("resume", option, "--json").json == {"changed": True}
+    assert beep("resume", option, "--json").json == {"changed": False}
+
+
+@pytest.mark.parametrize("arguments", [[], ["--all", "--instance"], [UNKNOWN, "--all"]])
+@pytest.mark.parametrize("command", ["pause", "resume"])
+def test_what_is_to_be_paused_or_resumed_is_named_once(
+    beep: Beep, configured: Database, command: str, arguments: list[str]
+) -> None:
+    assert configured
+    assert "give an id, --all or --instance" in beep(command, *arguments).error
