@@ -19,6 +19,7 @@ from beep_orchestration.dagster_client import (
     launch_tags,
 )
 from beep_orchestration.extraction import Extractors, extract, parse_extraction_input
+from beep_orchestration.extraction.model import Graph, Source
 from beep_orchestration.ids import WorkflowExecutionId, execution_id_for_run
 from beep_orchestration.jobs import WORKFLOW_JOBS, WORKFLOW_RESOURCES
 from beep_orchestration.models import ExecutionStatus
@@ -196,6 +197,29 @@ def test_a_re_execution_from_failure_is_whole(database: Database, graph: str, su
             assert second.success
             assert "chunk_text" not in {event.step_key for event in second.all_events if event.is_step_success}
         assert output_of(database, execution) == graph
+
+
+def test_a_graph_names_the_extractor_that_recorded_a_fact_also_where_the_code_has_changed_since(
+    database: Database,
+) -> None:
+    with dg.DagsterInstance.local_temp() as instance:
+        fail_at("before_checkpoint_commit", "assemble")
+        first, execution = launched_in_the_ui(instance)
+        faults.clear()
+        with database.transaction() as tables:
+            statement = (
+                "UPDATE knowledge_workflow_activity SET code_version = 'older-mentions 0.9 rules-b' "
+                "WHERE workflow_execution_id = :id AND activity_name = 'mentions-1'"
+            )
+            assert tables.connection.execute(text(statement), {"id": execution}).rowcount == 1
+        with _from_failure(instance, first.run_id) as second:
+            assert second.success
+        found = Graph.model_validate(json.loads(output_of(database, execution)))
+        older = Source(extractor="older-mentions", version="0.9 rules-b", activities=("mentions-1",))
+        assert older in found.provenance.sources
+        named = {name for source in found.provenance.sources for name in source.activities}
+        assert {name for entity in found.entities for name in entity.mentions[0].found_by} <= named
+        assert all(fact.found_by for fact in (*found.entities, *found.relations))
 
 
 def test_a_re_execution_from_failure_refuses_to_go_on_with_a_missing_part(database: Database, graph: str) -> None:

@@ -69,7 +69,8 @@ def read_lines(lines: list[str]) -> Graph:
     for line in lines:
         record = json.loads(line)
         records[record.pop("kind")].append(record)
-    (document,) = records["document"]
+    (document,) = records.pop("document")
+    assert {record.pop("document_id") for found in records.values() for record in found} <= {document["document_id"]}
     provenance = {"sources": records["source"], "reviews": records["review"]}
     facts = {"entities": records["entity"], "relations": records["relation"], "provenance": provenance}
     return Graph.model_validate({**document, **facts})

@@ -1,7 +1,8 @@
 """A graph as JSON Lines, for whatever reads one record at a time.
 
 Each line is an object whose `kind` says what it is: one `document` with the statistics, then every `source`, `review`,
-`entity` and `relation`, with the fields that they have in the JSON document.
+`entity` and `relation`, with the fields that they have in the JSON document. Every line names the document, so that
+those of many documents can stand in one file.
 """
 
 import json
@@ -21,6 +22,7 @@ def to_jsonl(graph: Graph) -> str:
 def _records(graph: Graph) -> Iterator[dict[str, Any]]:
     content = graph_document(graph)
     yield {"kind": "document", **content["document"], "stats": content["stats"]}
+    document_id = graph.document_id
     provenance = content["provenance"]
     for kind, records in (
         ("source", provenance["sources"]),
@@ -29,4 +31,4 @@ def _records(graph: Graph) -> Iterator[dict[str, Any]]:
         ("relation", content["relations"]),
     ):
         for record in records:
-            yield {"kind": kind, **record}
+            yield {"kind": kind, "document_id": document_id, **record}

@@ -346,7 +346,7 @@ class Picture {
     for (const edge of firstEdges) this.labelEdge(labels, edge, stand, true);
     for (const node of first) this.labelNode(labels, node, true);
     for (const node of nodes) if (!first.has(node)) this.labelNode(labels, node, false);
-    if (view.scale < 0.25 && !stand) return;
+    if ((view.scale < 0.25 || this.byType) && !stand) return;
     for (const edge of edges) if (!firstEdges.has(edge)) this.labelEdge(labels, edge, stand, false);
   }
 
@@ -370,7 +370,7 @@ class Picture {
     if (node.listed && row < (cell.named ? LEGIBLE - 1 : 16) && !force) return;
     const centres = isInRow ? [right] : [[x, y + away + 8], [x, y - away - 8], right, [x - away - 1, y, -1]];
     const size = isInRow ? Math.min(12.5, 0.85 * row) : 12.5;
-    const most = isInRow && !force ? Math.floor((((cell.width - 24) * this.view.scale) / size) * 1.9) : 32;
+    const most = isInRow && !force ? Math.floor((((cell.width - 24) * this.view.scale) / size) * 1.7) : 32;
     const weight = node === this.selected || (!node.listed && node.edges.length > 5) ? 600 : 400;
     labels.place(shorten(node.name, most), centres, `${weight} ${force ? 12.5 : size}px ${FONT}`, this.colours.ink, { force, mayCover: isInRow || node.edges.length > 2, high: isInRow ? row / 2 : 8 });
   }
@@ -513,7 +513,7 @@ const SQUARE = 64;
 class Labels {
   constructor(picture, nodes) {
     const { view } = picture;
-    Object.assign(this, { picture, view, squares: new Map(), left: Math.max(16, (view.width * view.height) / (nodes.length > MANY ? 9000 : 5000)) });
+    Object.assign(this, { picture, view, squares: new Map(), left: nodes.length > MANY ? Math.max(16, (view.width * view.height) / 9000) : Infinity });
     for (const node of nodes) {
       const [x, y, size] = [picture.sx(node.x), picture.sy(node.y), picture.sizeOf(node)];
       this.take({ left: x - size, top: y - size, right: x + size, bottom: y + size, label: false });
