@@ -1,6 +1,6 @@
 """The demonstration: real documents become graphs, on the real services."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from beep_orchestration.extraction.exports import GraphFormat, export
 from beep_orchestration.extraction.exports.terminal import to_terminal
 from beep_orchestration.extraction.local.language_model import identity
 from beep_orchestration.extraction.model import Graph
-from beep_orchestration.models import ExecutionStatus, Json, WorkflowStatus
+from beep_orchestration.models import ExecutionStatus, Json, Model, WorkflowStatus
 from beep_orchestration.progress import follow
 from beep_orchestration.service import WorkflowService
 from beep_orchestration.settings import Settings
@@ -25,10 +25,27 @@ DOCUMENTS = Path(__file__).parents[1] / "examples" / "documents"
 _RELATIONS = 5
 
 
+class Shown(Model):
+    """What became of a document; `picture` is the file of its graph, if there is one."""
+
+    document: str
+    picture: str | None
+    execution_id: str
+    status: ExecutionStatus
+
+
 def run_demo(
-    settings: Settings, console: Console, *, organization: str | None, output_folder: Path, keep: bool
+    settings: Settings,
+    console: Console,
+    *,
+    organization: str | None,
+    output_folder: Path,
+    keep: bool,
+    report: Callable[[Shown], None] | None = None,
 ) -> list[WorkflowStatus]:
     """Extract the example documents, show their graphs and write them as pages; how the executions ended.
+
+    `report` is told of each document when all is written.
 
     Services that run already are used; otherwise they run as long as the demonstration, or with `keep` until a signal.
     A document that was extracted before, with the same rules, is not extracted again: its recorded graph is shown.
@@ -44,11 +61,24 @@ def run_demo(
             console.print(Rule(style="dim"))
             console.print(_short_report(graph, text))
         console.print(Rule(style="dim"))
-        _write_pages(graphs, output_folder, console)
+        pictures = _write_pages(graphs, output_folder, console)
         console.print(f"Dagster UI  {reachable.url}{_hint(services, keep=keep)}", soft_wrap=True)
+        if report is not None:
+            for status in ended:
+                report(_shown(names[status.execution_id], status, pictures))
         if services is not None and keep:
             services.wait()
     return ended
+
+
+def _shown(name: str, status: WorkflowStatus, pictures: Mapping[str, Path]) -> Shown:
+    picture = pictures.get(name)
+    return Shown(
+        document=name,
+        picture=None if picture is None else str(picture),
+        execution_id=status.execution_id,
+        status=status.status,
+    )
 
 
 def _hint(services: Services | None, *, keep: bool) -> str:
@@ -119,14 +149,16 @@ def _short_report(graph: Graph, text: str) -> RenderableType:
     return to_terminal(graph.model_copy(update={"relations": tuple(surest)}), text)
 
 
-def _write_pages(graphs: Mapping[str, tuple[Graph, str]], folder: Path, console: Console) -> None:
+def _write_pages(graphs: Mapping[str, tuple[Graph, str]], folder: Path, console: Console) -> dict[str, Path]:
+    """Write a page for each graph; the files by document."""
+    pictures = {name: (folder / f"{name}.html").absolute() for name in graphs}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, (graph, text) in graphs.items():
-            path = folder / f"{name}.html"
-            path.write_bytes(export(graph, text, GraphFormat.HTML))
-            console.print(f"Picture     {path.absolute().as_uri()}", soft_wrap=True)
+            pictures[name].write_bytes(export(graph, text, GraphFormat.HTML))
+            console.print(f"Picture     {pictures[name].as_uri()}", soft_wrap=True)
     except OSError as error:
         raise ConfigurationError(
             f"cannot write to {folder} ({error.strerror}); run from a folder of your own"
         ) from error
+    return pictures

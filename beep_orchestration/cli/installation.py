@@ -41,16 +41,23 @@ def demo(
     ctx: typer.Context,
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the services running until Ctrl-C.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Extract the example documents and show their graphs; nothing needs to run before.
 
-    The pictures are written to the folder 'out' here. A second time only what has changed is extracted.
+    The pictures are written to the folder 'out' here. A second time only what has changed is extracted. With --json
+    stdout has a line for each document at the end, and what people read is on stderr.
     """
     from beep_orchestration.demo import run_demo  # noqa: PLC0415 - help needs none of this
     from beep_orchestration.settings import load_settings  # noqa: PLC0415
 
     ended = run_demo(
-        load_settings(), console(), organization=ctx.obj.organization, output_folder=Path("out"), keep=keep
+        load_settings(),
+        console(stderr=as_json),
+        organization=ctx.obj.organization,
+        output_folder=Path("out"),
+        keep=keep,
+        report=print_json if as_json else None,
     )
     require_completed(ended)
 

@@ -114,11 +114,11 @@ def show_warnings() -> None:
         package_logger.propagate = False
 
 
-def console() -> "Console":
+def console(*, stderr: bool = False) -> "Console":
     """Where people read; no colours and no cropped lines if it is not a terminal."""
     from rich.console import Console  # noqa: PLC0415
 
-    return Console(highlight=False)
+    return Console(highlight=False, stderr=stderr)
 
 
 class _WarningLines(logging.Handler):

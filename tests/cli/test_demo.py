@@ -1,5 +1,6 @@
 """`beep demo`: documents in, graphs out, also where nobody watches."""
 
+import json
 import os
 import re
 import socket
@@ -52,8 +53,14 @@ def test_a_second_demo_shows_the_recorded_graphs_and_leaves_the_services_running
     assert services.url in first.out
     with WorkflowService.connect(settings) as service:
         before = {status.execution_id: status for status in service.list().executions}
-        second = beep("demo")
+        second = beep("demo", "--json")
         assert second.code == 0, second.err
+        shown = {each["document"]: each for each in map(json.loads, second.out.splitlines())}
+        assert {name: (each["status"], each["picture"]) for name, each in shown.items()} == {
+            path.stem: ("completed", str(path)) for path in pictures
+        }
+        assert {each["execution_id"] for each in shown.values()} == set(before)
+        assert services.url in second.err
         assert {status.execution_id: status for status in service.list().executions} == before
     assert find_owner(settings.data_folder) is not None
     assert all("\x1b" not in result.out for result in (first, second))
