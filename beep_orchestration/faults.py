@@ -17,6 +17,8 @@ FaultPoint = Literal[
     "after_execution_commit",
     "after_submit",
     "after_signal_commit",
+    "before_park_commit",
+    "after_park_commit",
 ]
 
 _injected: dict[FaultPoint, Callable[[str], None]] = {}

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import dagster as dg
 from pydantic import PrivateAttr
 
-from beep_orchestration import embedded
+from beep_orchestration import embedded, faults
 from beep_orchestration.activities import Activity, ActivityRunner
 from beep_orchestration.claims import Claim, Launch, claim_execution
 from beep_orchestration.dagster_client import (
@@ -108,11 +108,18 @@ class ExecutionSession:
         self.runner.close()
         if self.claim.epoch is None:
             return False
+        if self.parked and not is_stopped and self._park():
+            return True
         with self.database.transaction() as tables:
-            if self.parked and not is_stopped and park(tables, self.claim, tuple(self.parked)):
-                return True
             tables.runs.release_lease(self.claim.dagster_run_id, self.claim.epoch)
-            return False
+        return False
+
+    def _park(self) -> bool:
+        faults.reached("before_park_commit", self.execution_id)
+        with self.database.transaction() as tables:
+            is_parked = park(tables, self.claim, tuple(self.parked))
+        faults.reached("after_park_commit", self.execution_id)
+        return is_parked
 
 
 class WorkflowResource(dg.ConfigurableResource[Any]):
@@ -207,6 +214,7 @@ class WorkflowResource(dg.ConfigurableResource[Any]):
             return
         if isinstance(error, ActivityFailedError):
             info = error_info(error, activity_name=error.activity_name, attempt=error.attempt)
+            info = info.model_copy(update={"type": error.error_type})
         else:
             info = error_info(error)
         self._session.runner.fail(info)
