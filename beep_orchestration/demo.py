@@ -93,12 +93,13 @@ def _services(settings: Settings, console: Console) -> Iterator[tuple[Services |
     """The services if this call runs them, and the settings by which they are reached."""
     owner = find_owner(settings.data_folder)
     if owner is not None:
-        reachable = settings.model_copy(update={"host": owner.host, "port": owner.port})
+        addresses = {"host": owner.host, "port": owner.port, "api_port": owner.api_port}
+        reachable = settings.model_copy(update=addresses)
         console.print(f"Using the services of process {owner.pid} at {reachable.url}", soft_wrap=True)
         yield None, reachable
         return
     settings = _with_free_port(settings, console)
-    console.print("Starting PostgreSQL, code server, webserver and daemon ...", style="dim")
+    console.print("Starting PostgreSQL, code server, webserver, daemon and API server ...", style="dim")
     with running_services(settings, report=console.print) as services:
         console.print(f"Dagster UI  {services.url}", soft_wrap=True)
         yield services, services.settings
@@ -107,10 +108,11 @@ def _services(settings: Settings, console: Console) -> Iterator[tuple[Services |
 def _with_free_port(settings: Settings, console: Console) -> Settings:
     try:
         check_port(settings.host, settings.port)
+        check_port(settings.api_host, settings.api_port)
     except ConfigurationError:
         port = free_port(settings.host)
-        console.print(f"Port {settings.port} is taken; the demonstration uses {port}.")
-        return settings.model_copy(update={"port": port})
+        console.print(f"Port {settings.port} or {settings.api_port} is taken; the demonstration uses {port}.")
+        return settings.model_copy(update={"port": port, "api_port": port + 1})
     return settings
 
 

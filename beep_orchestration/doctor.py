@@ -16,7 +16,7 @@ from beep_orchestration.persistence import Database
 from beep_orchestration.persistence.schema import EXPECTED_REVISION, check_schema
 from beep_orchestration.settings import Settings
 from beep_orchestration.supervisor.home import INSTANCE_FILE, check_port
-from beep_orchestration.supervisor.readiness import Readiness, find_readiness
+from beep_orchestration.supervisor.readiness import Readiness, find_readiness, is_api_ready
 
 _SILENT_SECONDS = 120.0
 """Daemons beat every 30 s."""
@@ -143,6 +143,7 @@ def _examine_services(settings: Settings) -> Iterator[Finding]:
     yield Finding(part="webserver", is_well=True, detail=f"Dagster {readiness.version} answers at {url}")
     yield _code_location(settings, readiness)
     yield _daemon(readiness)
+    yield _api(settings)
 
 
 def _absent_services(settings: Settings, url: str) -> Finding:
@@ -163,6 +164,14 @@ def _code_location(settings: Settings, readiness: Readiness) -> Finding:
         return Finding(part=part, is_well=True, detail=f"{settings.code_location} is loaded")
     remedy = "see the logs folder in the data folder; if it is another project's Dagster, set BEEP_PORT"
     return Finding(part=part, is_well=False, detail=" ".join(readiness.location_error.split()), remedy=remedy)
+
+
+def _api(settings: Settings) -> Finding:
+    part, url = "API server", settings.api_url
+    if is_api_ready(url):
+        return Finding(part=part, is_well=True, detail=f"it answers at {url}")
+    remedy = "run 'beep up', or 'beep serve' beside your own webserver; if the port is taken, set BEEP_API_PORT"
+    return Finding(part=part, is_well=False, detail=f"it does not answer at {url}", remedy=remedy)
 
 
 def _daemon(readiness: Readiness) -> Finding:

@@ -302,6 +302,19 @@ class WorkflowService:
         with self._database.transaction() as tables:
             return tables.executions.load_input(self._load(tables, execution_id).id)
 
+    def load_outputs(self, execution_id: str, *activity_types: str) -> dict[str, Sequence[Any]]:
+        """The outputs of the activities that are completed so far, by activity type. Raises `WorkflowNotFoundError`."""
+        with self._database.transaction() as tables:
+            execution = self._load(tables, execution_id)
+            return {
+                kind: tuple(tables.activities.load_completed_outputs(execution.id, kind).values())
+                for kind in activity_types
+            }
+
+    def check_health(self) -> None:
+        """Raise `DatabaseUnavailableError` or `SchemaVersionError` unless the tables can be used."""
+        check_schema(self._database.engine)
+
     def list(
         self,
         *,
@@ -349,10 +362,14 @@ class WorkflowService:
         the last of them, so that there are some tens in a second at most, however many activities run. A database that
         is away for less than half a minute is waited for. Raises `WorkflowNotFoundError`, `InvalidInputError`.
         """
+        return follow(self.event_reader(execution_id, after=after))
+
+    def event_reader(self, execution_id: str, *, after: int = 0) -> EventReader:
+        """What `watch` reads with, for those who may not block while they wait. Raises as `watch`."""
         reader = EventReader(self._database, WorkflowExecutionId(execution_id), self._organization_id, after=after)
         with self._database.transaction() as tables:
             self._load(tables, execution_id)
-        return follow(reader)
+        return reader
 
     def history(self, execution_id: str) -> Iterator[HistoryEntry]:
         """Every attempt, signal, run and change of state of an execution, in order, as they are at the first entry.

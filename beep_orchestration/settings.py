@@ -14,6 +14,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from beep_orchestration.errors import ConfigurationError
 from beep_orchestration.ids import OrganizationId
 
+_SHORTEST_TOKEN = 20
+Token = Annotated[SecretStr, Field(min_length=_SHORTEST_TOKEN)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
@@ -56,6 +58,13 @@ class Settings(BaseSettings):
     inbox_folder: Path | None = Field(default=None, description="one execution for each new document file in it")
     maximum_signal_bytes: int = Field(default=262_144, ge=1, description="longest accepted signal payload, as JSON")
     maximum_document_characters: int = Field(default=10_000_000, ge=1, description="longest accepted document")
+    api_host: str = Field(default="127.0.0.1", description="where the HTTP API listens")
+    api_port: Port = Field(
+        default_factory=lambda settings: settings.get("port", 3_000) + 1, description="the HTTP API's port"
+    )
+    api_tokens: dict[OrganizationId, tuple[Token, ...]] = Field(
+        default_factory=dict, description="JSON: an organization to its tokens; none: loopback only"
+    )
     lease_seconds: float = Field(default=15.0, gt=0, description="how long a silent run keeps its claim")
     dagster_timeout_seconds: float = Field(default=30.0, gt=0, description="how long Dagster may take to answer")
     launch_grace_seconds: float = Field(
@@ -89,8 +98,12 @@ class Settings(BaseSettings):
     @property
     def url(self) -> str:
         """The address of the Dagster UI."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return _url(self.host, self.port)
+
+    @property
+    def api_url(self) -> str:
+        """The address of the HTTP API and its pages."""
+        return _url(self.api_host, self.api_port)
 
     @field_validator("database_url")
     @classmethod
@@ -98,6 +111,10 @@ class Settings(BaseSettings):
         if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
             raise ValueError("must start with postgresql://")
         return value
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @lru_cache(maxsize=1)

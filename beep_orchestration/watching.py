@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
@@ -61,13 +61,15 @@ class EventReader:
         return latest([event_of(row) for row in rows])
 
     @contextmanager
-    def news(self) -> Iterator[threading.Event]:
-        """Within the block the event is set when there may be something to read; see `persistence.notifications`."""
-        event = threading.Event()
+    def news(self, callback: Callable[[], object]) -> Iterator[None]:
+        """Within the block the callback is called when there may be something to read, from another thread.
+
+        See `persistence.notifications`.
+        """
         with ExitStack() as stack:
             for channel in (EXECUTION_ENDED, SIGNAL_SENT):
-                stack.enter_context(self._database.notifications.subscription(channel, self._execution_id, event.set))
-            yield event
+                stack.enter_context(self._database.notifications.subscription(channel, self._execution_id, callback))
+            yield
 
 
 def follow(reader: EventReader) -> Iterator[ExecutionEvent]:
@@ -76,7 +78,8 @@ def follow(reader: EventReader) -> Iterator[ExecutionEvent]:
     A database that is away for less than half a minute, as when it is restarted, is waited for. Raises
     `WorkflowNotFoundError`, `DatabaseUnavailableError`.
     """
-    with reader.news() as news:
+    news = threading.Event()
+    with reader.news(news.set):
         while True:
             events = _read_patiently(reader)
             yield from events

@@ -43,6 +43,7 @@ def beep(
 
 app.command()(installation.demo)
 app.command()(installation.up)
+app.command()(installation.serve)
 app.command()(starting.start)
 app.command()(teaching.teach)
 app.command()(executions.status)

@@ -17,9 +17,10 @@ def up(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run the services until Ctrl-C: PostgreSQL (unless BEEP_DATABASE_URL is set), code server, webserver, daemon.
+    """Run the services until Ctrl-C: PostgreSQL, code server, webserver, daemon and API server.
 
-    What ends by itself is started again. Executions that were under way go on at the next 'beep up'.
+    PostgreSQL only if BEEP_DATABASE_URL is not set. What ends by itself is started again. Executions that were under
+    way go on at the next 'beep up'.
     """
     from beep_orchestration.settings import load_settings  # noqa: PLC0415 - help needs none of this
     from beep_orchestration.supervisor import running_services  # noqa: PLC0415
@@ -29,8 +30,16 @@ def up(
         print_text("Starting ...", style="dim")
     with suppress(KeyboardInterrupt), running_services(settings, report=print_warning, reload=reload) as services:
         if as_json:
-            print_json({"url": services.url, "data_folder": str(settings.data_folder), "pids": services.pids})
+            print_json(
+                {
+                    "url": services.url,
+                    "api_url": settings.api_url,
+                    "data_folder": str(settings.data_folder),
+                    "pids": services.pids,
+                }
+            )
         else:
+            print_text(f"live pages   {settings.api_url}")
             print_text(f"Dagster UI   {services.url}")
             print_text(f"data folder  {settings.data_folder}")
             print_text("Ctrl-C ends everything.", style="dim")
@@ -60,6 +69,23 @@ def demo(
         report=print_json if as_json else None,
     )
     require_completed(ended)
+
+
+def serve(*, as_json: AsJson = False) -> None:
+    """Serve the HTTP API and its live pages until Ctrl-C; 'beep up' does that too.
+
+    On another host than loopback BEEP_API_TOKENS is needed.
+    """
+    from beep_orchestration.api import serve as serve_api  # noqa: PLC0415 - help needs none of it
+
+    def tell(url: str) -> None:
+        if as_json:
+            print_json({"url": url})
+        else:
+            print_text(f"live pages   {url}")
+
+    with suppress(KeyboardInterrupt):
+        serve_api(current_settings(), ready=tell)
 
 
 def migrate(*, as_json: AsJson = False) -> None:

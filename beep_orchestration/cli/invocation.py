@@ -68,13 +68,15 @@ def ended_by_signals() -> Iterator[None]:
 
 
 def current_settings() -> "Settings":
-    """The settings, with the port on which this data folder's webserver listens unless BEEP_PORT says another."""
+    """The settings, with the ports on which this data folder's services listen unless BEEP_PORT says another."""
     from beep_orchestration.settings import load_settings  # noqa: PLC0415
     from beep_orchestration.supervisor.ownership import find_owner  # noqa: PLC0415
 
     settings = load_settings()
     owner = None if "port" in settings.model_fields_set else find_owner(settings.data_folder)
-    return settings if owner is None else settings.model_copy(update={"host": owner.host, "port": owner.port})
+    if owner is None:
+        return settings
+    return settings.model_copy(update={"host": owner.host, "port": owner.port, "api_port": owner.api_port})
 
 
 def print_json(value: BaseModel | dict[str, Any]) -> None:

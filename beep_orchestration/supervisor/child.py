@@ -117,7 +117,7 @@ class Child:
 
 
 def make_children(settings: Settings, folder: Path, mark: str, definitions: str, *, reload: bool) -> list[Child]:
-    """The code server, which the others look for when they start, the webserver and the daemon; none is started yet.
+    """The code server, which the others look for when they start, webserver, daemon, API server; none is started yet.
 
     With `reload` the code server can load its code anew: it is a process before the one that has the code.
     """
@@ -136,6 +136,7 @@ def make_children(settings: Settings, folder: Path, mark: str, definitions: str,
         "code server": _code_server(code, reload=reload),
         "webserver": [executable("dagster-webserver"), f"--workspace={workspace}", *address],
         "daemon": [executable("dagster-daemon"), "run", f"--workspace={workspace}"],
+        "API server": [executable("beep"), "serve"],
     }
     return [Child(name, command, variables, logs) for name, command in commands.items()]
 

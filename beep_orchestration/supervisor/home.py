@@ -1,11 +1,13 @@
 """The files of the services: all of them under the data folder, none in the checkout."""
 
+import json
 import os
 import shutil
 import socket
 import sys
 import sysconfig
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -74,24 +76,28 @@ def _text(value: object) -> str:
             return value.get_secret_value()
         case Path():
             return str(value.absolute())
+        case Mapping():
+            return json.dumps({key: [_text(each) for each in secrets] for key, secrets in value.items()})
         case _:
             return str(value)
 
 
-def check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int, variable: str = "BEEP_PORT") -> None:
     """Raise `ConfigurationError` unless a server could listen there now."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
         raise ConfigurationError(
-            f"BEEP_PORT: cannot listen on {host}:{port} ({error.strerror or error}); set BEEP_PORT to a free port"
+            f"{variable}: cannot listen on {host}:{port} ({error.strerror or error}); set {variable} to a free port"
         ) from error
 
 
 def free_port(host: str) -> int:
-    """A port that nobody listens on now."""
+    """A port that nobody listens on now, and neither on the next one, which is the API's unless it is set."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, 0), family=family) as server:
-        port: int = server.getsockname()[1]
-        return port
+    while True:
+        with socket.create_server((host, 0), family=family) as server:
+            port: int = server.getsockname()[1]
+            with suppress(OSError, OverflowError), socket.create_server((host, port + 1), family=family):
+                return port

@@ -23,6 +23,7 @@ class Owner:
     pid: int
     host: str
     port: int
+    api_port: int
     is_ready: bool = False
 
 

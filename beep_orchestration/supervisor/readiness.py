@@ -66,6 +66,15 @@ def find_readiness(url: str, code_location: str, *, timeout_seconds: float = 5.0
         return None  # nobody listens, or something else does
 
 
+def is_api_ready(url: str, *, timeout_seconds: float = 5.0) -> bool:
+    """Whether the HTTP API and its database answer at that URL."""
+    try:
+        with _opener.open(f"{url}/health", timeout=timeout_seconds) as response:
+            return bool(json.load(response) == {"status": "ok"})
+    except (OSError, HTTPException, ValueError):
+        return False
+
+
 def reload_code_location(url: str, code_location: str) -> str | None:
     """Have the code location loaded anew, as the UI's button does; what is wrong with it, None if it is loaded."""
     try:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from os import getpid
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from beep_orchestration.supervisor.guard import Guard
 from beep_orchestration.supervisor.home import CODE_SOCKET, check_port
 from beep_orchestration.supervisor.ownership import Owner, Ownership
 from beep_orchestration.supervisor.postgres import EmbeddedPostgres
-from beep_orchestration.supervisor.readiness import find_readiness
+from beep_orchestration.supervisor.readiness import find_readiness, is_api_ready
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ Report = Callable[[str], None]
 
 
 class Services:
-    """Code server, webserver and daemon of one owner, and the database that they share.
+    """Code server, webserver, daemon and API server of one owner, and the database that they share.
 
     `settings` are those that programs need to reach them: with the database's URL, embedded or not.
     """
@@ -112,8 +113,9 @@ class Services:
             return "the webserver does not answer"
         if readiness.location_error is not None:
             return f"the code location is not loaded: {readiness.location_error}"
-        silent = readiness.silent_since(started_at)
-        return f"no heartbeat yet from: {', '.join(silent)}" if silent else None
+        if silent := readiness.silent_since(started_at):
+            return f"no heartbeat yet from: {', '.join(silent)}"
+        return None if is_api_ready(self.settings.api_url) else "the API server does not answer"
 
     def _watch(self) -> None:
         """Start again what ends, in its own time, until it ends too often."""
@@ -175,10 +177,11 @@ def running_services(
         DatabaseUnavailableError, SchemaVersionError: the database does not answer, or is newer than the code.
         DagsterUnavailableError: the services are not ready after two minutes.
     """
-    owner = Owner(getpid(), settings.host, settings.port)
+    owner = Owner(getpid(), settings.host, settings.port, settings.api_port)
     with ExitStack() as stack:
         ownership = stack.enter_context(Ownership.taken(settings.data_folder, owner))
         check_port(settings.host, settings.port)
+        check_port(settings.api_host, settings.api_port, "BEEP_API_PORT")
         mark, folder = secrets.token_hex(16), Path(tempfile.mkdtemp(prefix="beep-"))
         guard = Guard(mark, folder, settings.data_folder, ownership.descriptor)
         stack.callback(guard.release)
@@ -191,7 +194,7 @@ def running_services(
         services.start()
         if reload:
             stack.enter_context(_reloading(services, definitions, report))
-        ownership.announce(Owner(owner.pid, owner.host, owner.port, is_ready=True))
+        ownership.announce(replace(owner, is_ready=True))
         yield services
 
 

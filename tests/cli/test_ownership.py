@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,12 @@ from beep_orchestration.supervisor.home import check_port, free_port
 from beep_orchestration.supervisor.ownership import Owner, Ownership, find_owner
 
 CHECKOUT = Path(__file__).parents[2]
-OWNER = Owner(os.getpid(), "127.0.0.1", 3000)
+OWNER = Owner(os.getpid(), "127.0.0.1", 3000, 3001)
 HOLD = """
 import os, sys
 from pathlib import Path
 from beep_orchestration.supervisor.ownership import Owner, Ownership
-with Ownership.taken(Path(sys.argv[1]), Owner(os.getpid(), "127.0.0.1", 4000)) as ownership:
+with Ownership.taken(Path(sys.argv[1]), Owner(os.getpid(), "127.0.0.1", 4000, 4001)) as ownership:
     os.set_inheritable(ownership.descriptor, True)
     if os.fork() == 0:
         sys.stdin.read()
@@ -32,7 +33,7 @@ def test_the_owner_is_found_while_it_holds_the_lock(tmp_path: Path) -> None:
     assert find_owner(tmp_path / "absent") is None
     with Ownership.taken(tmp_path / "data", OWNER) as ownership:
         assert find_owner(tmp_path / "data") == OWNER
-        ready = Owner(OWNER.pid, OWNER.host, OWNER.port, is_ready=True)
+        ready = replace(OWNER, is_ready=True)
         ownership.announce(ready)
         assert find_owner(tmp_path / "data") == ready
     assert find_owner(tmp_path / "data") is None
@@ -42,7 +43,7 @@ def test_a_second_owner_is_refused_with_the_first_one_named(tmp_path: Path) -> N
     with (
         Ownership.taken(tmp_path, OWNER),
         pytest.raises(ConfigurationError, match=f"process {os.getpid()} runs the services"),
-        Ownership.taken(tmp_path, Owner(1, "127.0.0.1", 3001)),
+        Ownership.taken(tmp_path, Owner(1, "127.0.0.1", 3001, 3002)),
     ):
         pass
     with Ownership.taken(tmp_path, OWNER):

@@ -100,7 +100,7 @@ def test_one_ctrl_c_ends_everything(user: User) -> None:
     before = set(CHECKOUT.iterdir())
     with user.running("up", "--json") as up:
         ready = _ready(up)
-        assert set(ready["pids"]) == {"code server", "webserver", "daemon"}
+        assert set(ready["pids"]) == {"code server", "webserver", "daemon", "API server"}
         assert find_readiness(ready["url"], "beep_orchestration") is not None
         up.send_signal(signal.SIGINT)
         up.send_signal(signal.SIGINT)  # an impatient user

@@ -33,7 +33,7 @@ from tests.waiting import wait_until
 ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
 LIMIT_SECONDS = 90.0
-SERVICES = 3
+SERVICES = 4
 
 
 @dataclass(frozen=True)
