@@ -103,11 +103,8 @@ class ActivityRunner:
         with self._database.transaction() as tables:
             latest = tables.activities.load_latest(self._claim.execution.id, activity_type)
         recorded = {a.name: latest[a.name].output for a in activities if self._is_reusable(a, latest.get(a.name))}
-        outputs = {
-            a.name: TypeAdapter(a.output_type).validate_python(recorded[a.name])
-            for a in activities
-            if a.name in recorded
-        }
+        adapters = _Adapters()
+        outputs = {a.name: adapters.of(a).validate_python(recorded[a.name]) for a in activities if a.name in recorded}
         missing = [activity for activity in activities if activity.name not in recorded]
         if self._writer is not None:
             names = {activity.name for activity in activities}
@@ -118,7 +115,9 @@ class ActivityRunner:
                 done=len(recorded),
                 retired=tuple(_retired(row) for row in stale if row.status is ActivityStatus.COMPLETED),
             )
-            stage = _Stage(self._database, self._writer, self._signals, self._claim, activity_type, latest, concurrency)
+            stage = _Stage(
+                self._database, self._writer, self._signals, self._claim, activity_type, latest, concurrency, adapters
+            )
             outputs |= asyncio.run(stage.run(begin, missing))
         elif missing:
             raise IncompleteStageError(self._claim.execution.id, activity_type, len(recorded), len(activities))
@@ -171,6 +170,7 @@ class _Stage:
     activity_type: str
     latest: dict[str, ActivityRow]
     concurrency: int
+    adapters: "_Adapters"
     outputs: dict[str, Any] = field(default_factory=dict)
     failure: BaseException | None = None
     is_paused: bool = False
@@ -230,7 +230,8 @@ class _Stage:
         while True:
             attempt = start.attempt
             try:
-                text, output = storable_output(activity, await self._execute(activity, attempt))
+                result = await self._execute(activity, attempt)
+                text, output = storable_output(activity, result, self.adapters.of(activity))
             except Exception as error:  # noqa: BLE001 - whatever an activity raises is its failure
                 self.signals.forget(attempt.id)
                 retry = await self._record_failure(activity, attempt, error, last_attempt)
@@ -345,6 +346,20 @@ class _Stage:
         await _all_of(self.writer.commit_together(*changes))
 
 
+class _Adapters:
+    """What reads and writes outputs, made once for each type of output: making one costs more than using it."""
+
+    def __init__(self) -> None:
+        self._by_identity: dict[int, TypeAdapter[Any]] = {}  # types that are equal may read differently: unions
+
+    def of(self, activity: Activity[Any]) -> TypeAdapter[Any]:
+        """The adapter of an activity's output type."""
+        key = id(activity.output_type)  # of an object that lives on in its activity
+        if key not in self._by_identity:
+            self._by_identity[key] = TypeAdapter(activity.output_type)
+        return self._by_identity[key]
+
+
 def retry_delay(policy: RetryPolicy, attempts_made: int, error: BaseException) -> float:
     """Seconds before the next attempt: see `RetryPolicy`; at least what a `RetryLaterError` asks for, up to an hour."""
     longest: float = min(policy.first_delay * 2 ** (attempts_made - 1), policy.maximum_delay)
@@ -354,12 +369,11 @@ def retry_delay(policy: RetryPolicy, attempts_made: int, error: BaseException) -
     return max(delay, min(error.seconds, _LONGEST_RETRY_AFTER_SECONDS))
 
 
-def storable_output(activity: Activity[Output], output: Output) -> tuple[str, Output]:
+def storable_output(activity: Activity[Output], output: Output, adapter: TypeAdapter[Any]) -> tuple[str, Output]:
     """The output as JSON text that jsonb can hold, and as every later run will recall it from that text.
 
     Raises `PermanentActivityError` if it cannot be stored, or not be read back.
     """
-    adapter = TypeAdapter(activity.output_type)
     try:
         text = adapter.dump_json(output, warnings="error").decode()
         recalled = cast(Output, adapter.validate_json(text))

@@ -123,6 +123,15 @@ class ChangeGroup:
         """What has an output now."""
         return [*self.completed, *self.ended_waits]
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether attempts begin and are completed, and nothing else happens: nearly all groups are like that."""
+        retires = any(stage.retired for stage in self.stages) or any(start.retired for start in self.started)
+        adopts = any(start.is_pending for start in self.started)
+        consumes = any(complete.consumed for complete in self.completed)
+        others = self.failed or self.begun_waits or self.ended_waits or self.ended
+        return not (self.is_empty or retires or adopts or consumes or others)
+
     def newest_activity(self, current: str | None) -> str | None:
         """The execution's current activity after these changes."""
         if self.ended:

@@ -196,6 +196,38 @@ class CheckpointWriter:
         current = group.newest_activity(self._current_activity)
         self._is_committed_now = False
         self._fault_points(group, "before")
+        if is_repeated or not self._is_written_at_once(group, current, checkpoint, progress):
+            self._write(group, current, checkpoint, progress, is_repeated=is_repeated)
+        self._is_committed_now = True
+        self._checkpoint, self._current_activity = checkpoint, current
+        self._fault_points(group, "after")
+
+    def _is_written_at_once(
+        self, group: ChangeGroup, current: str | None, checkpoint: Checkpoint, progress: list[Json]
+    ) -> bool:
+        """Commit what most groups consist of by one statement; false, and no change, if more is to do or to say."""
+        if not group.is_plain or time.monotonic() >= self._renew_at:
+            return False
+        with self._database.statement() as tables:
+            return tables.checkpoints.write(
+                self._execution.id,
+                self._epoch,
+                current_activity=current,
+                checkpoint=checkpoint,
+                begun=[start.attempt for start in group.started],
+                completed=[(complete.attempt.id, complete.output) for complete in group.completed],
+                progress=progress,
+            )
+
+    def _write(
+        self,
+        group: ChangeGroup,
+        current: str | None,
+        checkpoint: Checkpoint,
+        progress: list[Json],
+        *,
+        is_repeated: bool,
+    ) -> None:
         with self._database.transaction() as tables:
             if group.is_empty:
                 self._check_claim(tables)
@@ -204,9 +236,6 @@ class CheckpointWriter:
                 self._write_rows(tables, group, progress, sequence)
             if time.monotonic() >= self._renew_at:
                 self._renew_lease(tables)
-        self._is_committed_now = True
-        self._checkpoint, self._current_activity = checkpoint, current
-        self._fault_points(group, "after")
 
     def _advance(
         self, tables: WorkflowPersistence, group: ChangeGroup, current: str | None, checkpoint: Checkpoint, signals: int

@@ -5,14 +5,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import ProgrammingError
 
 from beep_orchestration.errors import SchemaVersionError
 from beep_orchestration.persistence import driver_errors
 from beep_orchestration.persistence.activities import Activities
+from beep_orchestration.persistence.checkpoints import Checkpoints
 from beep_orchestration.persistence.example_sets import ExampleSets
 from beep_orchestration.persistence.executions import Executions
 from beep_orchestration.persistence.model_calls import ModelCalls
@@ -35,6 +37,7 @@ class WorkflowPersistence:
         self.connection = connection
         self.executions = Executions(connection)
         self.activities = Activities(connection)
+        self.checkpoints = Checkpoints(connection)
         self.signals = Signals(connection)
         self.runs = Runs(connection)
         self.model_calls = ModelCalls(connection)
@@ -46,23 +49,8 @@ class Database:
     """A pool of connections to one PostgreSQL database; safe to share between threads, not across a fork."""
 
     def __init__(self, url: str, *, pool_size: int = 5) -> None:
-        self.engine = create_engine(
-            driver_errors.parsed_url(url),
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_pre_ping=True,
-            pool_recycle=1_800,
-            pool_timeout=30,
-            connect_args={
-                "application_name": "beep_orchestration",
-                "connect_timeout": 10,
-                "keepalives_idle": 10,
-                "keepalives_interval": 5,
-                "keepalives_count": 2,
-                "tcp_user_timeout": 1_000 * _SILENT_SECONDS,
-            },
-        )
-        event.listen(self.engine, "connect", _prepare_session)
+        self.engine = _new_engine(url, pool_size=pool_size, pool_pre_ping=True)
+        self._statements = _new_engine(url, pool_size=1, isolation_level="AUTOCOMMIT")
         self.notifications = Notifications(self.engine)
         self._rehearsal: Connection | None = None
         self._rehearsal_lock = threading.RLock()
@@ -80,7 +68,7 @@ class Database:
         effect, and `SchemaVersionError`.
         """
         try:
-            with driver_errors.unavailability(self.engine), self._begin() as connection:
+            with driver_errors.unavailability(self.engine), self._begin(self.engine) as connection:
                 yield WorkflowPersistence(connection)
         except ProgrammingError as error:
             if getattr(error.orig, "sqlstate", "") in _UNDEFINED_TABLE_OR_COLUMN:
@@ -88,9 +76,19 @@ class Database:
             raise
 
     @contextmanager
-    def _begin(self) -> Iterator[Connection]:
+    def statement(self) -> Iterator[WorkflowPersistence]:
+        """As `transaction`, for a block of one statement: it goes to the server alone, and is there committed.
+
+        On a connection that is kept for this and not tested before use: for a caller that repeats what it lost, and
+        whose threads take turns.
+        """
+        with driver_errors.unavailability(self._statements), self._begin(self._statements) as connection:
+            yield WorkflowPersistence(connection)
+
+    @contextmanager
+    def _begin(self, engine: Engine) -> Iterator[Connection]:
         if self._rehearsal is None:
-            with self.engine.begin() as connection:
+            with engine.begin() as connection:
                 yield connection
         else:
             with self._rehearsal_lock, self._rehearsal.begin_nested():
@@ -121,14 +119,40 @@ class Database:
         """Close the pool's idle connections; the next transaction opens another."""
         self.notifications.close()
         self.engine.dispose()
+        self._statements.dispose()
+
+    def forget_connections(self) -> None:
+        """In a forked process: its parent's connections are not its own, and are left as they are."""
+        self.engine.dispose(close=False)
+        self._statements.dispose(close=False)
 
 
 @lru_cache(maxsize=1)
 def process_database(url: str) -> Database:
     """The `Database` of this process's runs; a forked process has its parent's compiled statements, no connection."""
     database = Database(url)
-    os.register_at_fork(after_in_child=lambda: database.engine.dispose(close=False))
+    os.register_at_fork(after_in_child=database.forget_connections)
     return database
+
+
+def _new_engine(url: str, **options: Any) -> Engine:
+    engine = create_engine(
+        driver_errors.parsed_url(url),
+        max_overflow=0,
+        pool_recycle=1_800,
+        pool_timeout=30,
+        connect_args={
+            "application_name": "beep_orchestration",
+            "connect_timeout": 10,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 2,
+            "tcp_user_timeout": 1_000 * _SILENT_SECONDS,
+        },
+        **options,
+    )
+    event.listen(engine, "connect", _prepare_session)
+    return engine
 
 
 def _prepare_session(connection: psycopg.Connection, _: object) -> None:
@@ -137,9 +161,9 @@ def _prepare_session(connection: psycopg.Connection, _: object) -> None:
     And let the server end a transaction whose process is stopped or cut off in the middle of it: its locks would keep
     every successor from the claim.
     """
-    connection.autocommit = True
+    was_autocommit, connection.autocommit = connection.autocommit, True
     connection.execute(
         f"SET TIME ZONE 'UTC'; SET idle_in_transaction_session_timeout = '{_SILENT_SECONDS}s'; "
         f"SET lock_timeout = '{_LOCK_SECONDS}s'"
     )
-    connection.autocommit = False
+    connection.autocommit = was_autocommit

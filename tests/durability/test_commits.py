@@ -5,15 +5,23 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
 from sqlalchemy.exc import DataError, IntegrityError
 
 from beep_orchestration import faults
-from beep_orchestration.changes import BeginStage, Change, CompleteAttempt, EndExecution, FailAttempt, StartAttempt
+from beep_orchestration.changes import (
+    BeginStage,
+    Change,
+    ChangeGroup,
+    CompleteAttempt,
+    EndExecution,
+    FailAttempt,
+    StartAttempt,
+)
 from beep_orchestration.commits import CheckpointWriter
 from beep_orchestration.errors import ClaimLostError, DatabaseUnavailableError, ExecutionCancelledError
 from beep_orchestration.faults import FaultPoint
@@ -67,12 +75,23 @@ class Unreliable(Database):
             with super().transaction() as tables:
                 yield tables
             return
+        with self._lossy() as number, super().transaction() as tables:
+            yield tables
+            self._lose_if(self.before(number))
+
+    @contextmanager
+    def statement(self) -> Iterator[WorkflowPersistence]:
+        with self._lossy() as number:
+            self._lose_if(self.before(number))  # what a statement wrote is committed when it has ended
+            with super().statement() as tables:
+                yield tables
+
+    @contextmanager
+    def _lossy(self) -> Iterator[int]:
         self.number += 1
         number = self.number
         try:
-            with super().transaction() as tables:
-                yield tables
-                self._lose_if(self.before(number))
+            yield number
         except DatabaseUnavailableError:
             self.when_lost()
             raise
@@ -233,9 +252,9 @@ class StillCommitting(Database):
         self.is_armed = True
 
     @contextmanager
-    def transaction(self) -> Iterator[WorkflowPersistence]:
+    def statement(self) -> Iterator[WorkflowPersistence]:
         if not self.is_armed:
-            with super().transaction() as tables:
+            with super().statement() as tables:
                 yield tables
             return
         self.is_armed = False
@@ -352,15 +371,14 @@ def test_progress_is_gap_free_beside_signals_that_are_sent_meanwhile(database: D
 def test_changes_that_wait_at_the_same_moment_share_a_transaction(database: Database, database_url: str) -> None:
     execution, count = start(database), 50
     release = threading.Event()
-    commits: list[object] = []
-    with opened(database_url) as counted, writer_of(counted, execution) as writer:
+    with unreliable_database(database_url) as counted, writer_of(counted, execution) as writer:
         made = begun(database, writer, execution, count)
-        event.listen(counted.engine, "commit", commits.append)
+        before = counted.number
         faults.inject("before_checkpoint_commit", lambda _: _wait_for(release))
         futures = [writer.commit(CompleteAttempt(attempt=attempt, output="1")) for attempt in made]
         release.set()
         wait_all(futures)
-        assert len(commits) <= 2
+        assert 1 <= counted.number - before <= 2
     assert len(completed(database, execution)) == count
     assert_consistent(database, execution)
 
@@ -442,6 +460,51 @@ def test_of_changes_that_belong_together_the_refused_one_takes_no_other_with_it(
     assert completed(database, execution) == [f"{STAGE}-1"]
     assert statuses(database, execution)[f"{STAGE}-7"] == ["running"]
     assert_consistent(database, execution)
+
+
+def _commit_a_stage(database: Database, execution: WorkflowExecutionId) -> None:
+    with writer_of(database, execution) as writer:
+        first, second, third = begun(database, writer, execution, 3)
+        following = new_attempt(load(database, execution), activity_name=f"{STAGE}-7", activity_type=STAGE)
+        wait_all(
+            writer.commit_together(
+                CompleteAttempt(attempt=first, output='{"text": "\\u2028 and \\\\u0000"}'),
+                CompleteAttempt(attempt=second, output="[1, null]"),
+                StartAttempt(attempt=following),
+            )
+        )
+        writer.commit(FailAttempt(attempt=third, error=ERROR)).result(LONG_WAIT)
+        writer.commit(CompleteAttempt(attempt=following, output="3")).result(LONG_WAIT)
+
+
+def test_one_statement_writes_what_several_would(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups of the usual changes go as one statement; the long way remains for those with other changes."""
+    at_once, one_by_one = start(database), start(database)
+    _commit_a_stage(database, at_once)
+    monkeypatch.setattr(ChangeGroup, "is_plain", False)
+    _commit_a_stage(database, one_by_one)
+    assert _without_ids_and_times(database, at_once) == _without_ids_and_times(database, one_by_one)
+
+
+def test_the_usual_changes_are_one_statement(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    execution, journal = start(database), Journal()
+    monkeypatch.setattr(CheckpointWriter, "_write", _must_not_be_called)
+    with running(database, execution) as runner:
+        assert runner.run(STAGE, journal.activities(5), concurrency=2) == [0, 1, 2, 3, 4]
+
+
+def _must_not_be_called(*_: object, **__: object) -> None:
+    raise AssertionError
+
+
+def _without_ids_and_times(database: Database, execution: WorkflowExecutionId) -> object:
+    row = load(database, execution)
+    made = [
+        replace(attempt, id=None, workflow_execution_id=None, started_at=None, completed_at=None, wait_seconds=0)
+        for attempt in attempts(database, execution)
+    ]
+    told = [(s.sequence, s.signal_name, s.organization_id, s.payload) for s in signals(database, execution)]
+    return row.status, row.epoch, row.launches, row.current_activity, row.checkpoint, made, told
 
 
 def _wait_for(event: threading.Event) -> None:

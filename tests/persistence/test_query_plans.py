@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from beep_orchestration.ids import WorkflowActivityId, WorkflowExecutionId, WorkflowRunId
-from beep_orchestration.models import ExecutionStatus
+from beep_orchestration.models import Checkpoint, ExecutionStatus
 from beep_orchestration.persistence import Database, WorkflowPersistence
 from tests.factories import ERROR, ORGANIZATION
 from tests.postgres import TEMPLATE, PostgresServer, opened
@@ -209,6 +209,14 @@ QUESTIONS = [
     ),
     Question("attempt by id", lambda t: t.activities.find_status(ATTEMPT), f"pk_{ACTIVITY}", 1),
     Question("attempt completed", lambda t: t.activities.complete([(ATTEMPT, "{}")]), f"pk_{ACTIVITY}", 1),
+    Question(
+        "checkpoint written",
+        lambda t: t.checkpoints.write(
+            ONE, 0, current_activity=None, checkpoint=Checkpoint(), begun=[], completed=[(ATTEMPT, "{}")], progress=[]
+        ),
+        f"pk_{ACTIVITY}",
+        3,
+    ),
     Question(
         "completed activities",
         lambda t: t.activities.count_completed(ONE),
