@@ -23,6 +23,7 @@ from dagster._core.secrets.env_file import get_env_var_dict
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, LocalComputeLogManager
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserialize_value, serialize_value
 from dagster._utils.error import serializable_error_info_from_exc_info
@@ -51,6 +52,7 @@ __all__ = [
     "ResumeRunContext",
     "RunLauncher",
     "SerializableErrorInfo",
+    "SqlEventLogStorageTable",
     "SubmitRunContext",
     "WorkerStatus",
     "capture_interrupts",

@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,6 +23,7 @@ from beep_orchestration.engine.dagster_internals import (
 )
 from beep_orchestration.engine.forkserver_protocol import RELEASE, Forked, LaunchRequest
 from beep_orchestration.engine.launcher_worker import WORKER_TAG, WorkerExit, WorkerIdentity
+from beep_orchestration.engine.storage import PooledEventLogStorage
 
 REPORT_SECONDS = 60
 
@@ -56,11 +58,16 @@ def carry_run(instance: DagsterInstance, request: LaunchRequest, connection: soc
         if not _is_released(connection):
             return os.EX_TEMPFAIL
         body = resume_run_command_body if request.resume else execute_run_command_body
-        with instance:
+        with instance, _events_in_groups(instance):
             status = body(request.run_id, instance, lambda _: None, set_exit_code_on_failure=True)
             if isinstance(instance.run_coordinator, PromptRunCoordinator):
                 instance.run_coordinator.launch_queued()
             return status
+
+
+def _events_in_groups(instance: DagsterInstance) -> AbstractContextManager[None]:
+    storage = instance.event_log_storage
+    return storage.in_groups() if isinstance(storage, PooledEventLogStorage) else nullcontext()
 
 
 def _is_released(connection: socket.socket) -> bool:

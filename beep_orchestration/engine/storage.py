@@ -2,7 +2,8 @@
 
 import atexit
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any, Self
 
@@ -13,7 +14,7 @@ from dagster_postgres import (
     PostgresRunStorage,
     PostgresScheduleStorage,
 )
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import Connection, Engine, create_engine, make_url
 
 from beep_orchestration import embedded
 from beep_orchestration.engine.connections import replace_lost_connections
@@ -23,7 +24,9 @@ from beep_orchestration.engine.dagster_internals import (
     ConfigurableClassData,
     DagsterEvent,
     DagsterStorage,
+    SqlEventLogStorageTable,
 )
+from beep_orchestration.engine.event_groups import EventGroups
 from beep_orchestration.persistence import Database
 from beep_orchestration.persistence.schema import migrate
 from beep_orchestration.settings import load_settings, with_driver
@@ -68,6 +71,7 @@ class PooledEventLogStorage(PostgresEventLogStorage):
     """Dagster's event log on an engine that it is given."""
 
     def __init__(self, postgres_url: str, engine: Engine) -> None:
+        self._groups: EventGroups | None = None
         super().__init__(postgres_url)
         self._engine = engine
 
@@ -76,18 +80,39 @@ class PooledEventLogStorage(PostgresEventLogStorage):
         super().optimize_for_webserver(statement_timeout, pool_recycle, max_overflow)
         replace_lost_connections(self._engine)
 
+    @contextmanager
+    def in_groups(self) -> Iterator[None]:
+        """Within the block events may be stored a moment later, in groups; at its end all of them are."""
+        groups = self._groups = EventGroups(self._store)
+        try:
+            yield
+        finally:
+            self._groups = None
+            groups.close()
+
     def store_event(self, event: EventLogEntry) -> None:
-        """As in Dagster, except that nobody is notified, for nobody listens: one statement instead of two."""
+        """As in Dagster, except that nobody is notified, for nobody listens: one statement instead of two, or none."""
         if event.is_dagster_event and event.dagster_event_type in _OF_ASSETS:
             super().store_event(event)
-            return
-        with self._connect() as connection:
-            connection.execute(self.prepare_insert_event(event))
+        elif self._groups is None:
+            self._store([event])
+        else:
+            self._groups.add(event)
 
     def dispose(self) -> None:
         """Close the idle connections; the storage stays usable."""
         super().dispose()
         self._engine.dispose()
+
+    def _store(self, events: Sequence[EventLogEntry]) -> None:
+        with super()._connect() as connection:
+            connection.execute(SqlEventLogStorageTable.insert(), [self._event_to_row(event) for event in events])
+
+    def _connect(self) -> AbstractContextManager[Connection]:
+        """Called by Dagster for all that is not `_store`, which must find what was stored before."""
+        if self._groups is not None:
+            self._groups.flush()
+        return super()._connect()
 
 
 class PooledScheduleStorage(PostgresScheduleStorage):
