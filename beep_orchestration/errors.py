@@ -7,7 +7,8 @@ BeepError
 │   ├── InvalidOntologyError
 │   └── UnknownWorkflowTypeError
 ├── WorkflowStartError           an execution was not accepted
-│   └── IdempotencyConflictError
+│   ├── IdempotencyConflictError
+│   └── ManyStartError           one of many that were to be accepted together is refused, and so all are
 ├── WorkflowNotFoundError        no such execution in this organization
 ├── WorkflowStateError           the execution's state does not allow the call
 ├── DagsterUnavailableError      Dagster did not answer; what is stored will be launched later
@@ -81,6 +82,17 @@ class IdempotencyConflictError(WorkflowStartError):
             f"idempotency key {idempotency_key!r} belongs to {execution_id}, whose input has digest "
             f"{input_digest[:12]}; send that input again, or choose another key",
         )
+
+
+class ManyStartError(WorkflowStartError):
+    """One of many executions that were to be accepted together was refused: none of them was stored.
+
+    `index` is its place in the list, from 0; the reason is the error's `__cause__`.
+    """
+
+    def __init__(self, workflow_type: str, index: int, refusal: WorkflowStartError) -> None:
+        self.index = index
+        super().__init__(workflow_type, f"inputs[{index}]: {refusal.cause}; none of the executions was accepted")
 
 
 class WorkflowNotFoundError(BeepError):

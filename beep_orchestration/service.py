@@ -5,6 +5,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,7 @@ from beep_orchestration.errors import (
     DatabaseUnavailableError,
     IdempotencyConflictError,
     InvalidInputError,
+    ManyStartError,
     WorkflowNotFoundError,
     WorkflowStartError,
     WorkflowStateError,
@@ -58,6 +60,7 @@ from beep_orchestration.workflow_types import WORKFLOW_TYPES, get_workflow_type,
 logger = logging.getLogger(__name__)
 _tracer = trace.get_tracer("beep_orchestration")
 
+_LAUNCHES_AT_ONCE = 4
 _LONGEST_RESTART_SECONDS = 30.0
 _LAUNCHES_AT_ONCE = 50
 _LONGEST_NAME = 200
@@ -177,6 +180,36 @@ class WorkflowService:
         stored = [example.model_dump(mode="json") for example in examples]
         with self._database.transaction() as tables:
             tables.example_sets.save(self._organization_id, name, stored)
+
+    def start_many(
+        self,
+        workflow_type: str,
+        inputs: Sequence[Mapping[str, Any] | BaseModel],
+        *,
+        idempotency_keys: Sequence[str] | None = None,
+    ) -> tuple[WorkflowExecutionId, ...]:
+        """Accept many executions together and have them launched; their ids in the order of the inputs.
+
+        All of them are stored, in one transaction, or none. From then on each is as after `start`: it will run, and
+        once only, also if this call is cut short while Dagster is being asked, for then the dispatcher launches the
+        rest. Returns when Dagster has been asked for every one, which takes some tens of milliseconds each. With
+        idempotency keys, one for each input, a repeated call answers with the same ids and launches what is not
+        launched yet.
+
+        Raises:
+            ManyStartError: an input or a key is refused; `index` says which, the cause is what `start` would raise.
+        """
+        with _tracer.start_as_current_span("WorkflowService.startMany"):
+            keys = _checked_keys(idempotency_keys, len(inputs))
+            new = [
+                self._of_many(workflow_type, index, *one) for index, one in enumerate(zip(inputs, keys, strict=True))
+            ]
+            with self._database.transaction() as tables:
+                stored = [self._accept_of_many(tables, index, each) for index, each in enumerate(new)]
+            faults.reached("after_execution_commit")
+            with ThreadPoolExecutor(_LAUNCHES_AT_ONCE, thread_name_prefix="start-many") as launching:
+                list(launching.map(self._launch_due, stored))
+            return tuple(stored)
 
     def get_status(self, execution_id: str) -> WorkflowStatus:
         """How an execution stands, in one consistent reading. Raises `WorkflowNotFoundError`."""
@@ -333,7 +366,8 @@ class WorkflowService:
                 before=None if cursor is None else _parse_cursor(cursor),
             )
             usage = tables.model_calls.load_usage([row.id for row in rows])
-            statuses = tuple(self._status(row, tables.runs.list_of(row.id), usage) for row in rows)
+            runs = tables.runs.list_of_each([row.id for row in rows])
+            statuses = tuple(self._status(row, runs[row.id], usage) for row in rows)
         is_full = len(rows) == limit
         return ExecutionPage(executions=statuses, cursor=_cursor(rows[-1]) if is_full else None)
 
@@ -417,6 +451,22 @@ class WorkflowService:
             idempotency_key=idempotency_key,
         )
 
+    def _of_many(
+        self, workflow_type: str, index: int, raw: Mapping[str, Any] | BaseModel, key: str | None
+    ) -> NewExecution:
+        try:
+            return self._new_execution(workflow_type, raw, key)
+        except WorkflowStartError as error:
+            raise ManyStartError(workflow_type, index, error) from error
+
+    def _accept_of_many(self, tables: WorkflowPersistence, index: int, new: NewExecution) -> WorkflowExecutionId:
+        """Store it due at once: who launches it, this call or the dispatcher, takes it first."""
+        try:
+            stored, _ = self._accept(tables, new, launch_after_seconds=0)
+        except IdempotencyConflictError as error:
+            raise ManyStartError(new.workflow_type, index, error) from error
+        return stored.id
+
     def _launch(self, execution: ExecutionRow, earlier: Sequence[RunRow]) -> None:
         kind = get_workflow_type(execution.workflow_type)
         follows = (earlier[-1].dagster_run_id, earlier[0].dagster_run_id) if earlier else None
@@ -444,9 +494,12 @@ class WorkflowService:
     def _load(self, tables: WorkflowPersistence, execution_id: str, *, lock: bool = False) -> ExecutionRow:
         return tables.executions.load(WorkflowExecutionId(execution_id), self._organization_id, lock=lock)
 
-    def _accept(self, tables: WorkflowPersistence, new: NewExecution) -> tuple[ExecutionRow, bool]:
+    def _accept(
+        self, tables: WorkflowPersistence, new: NewExecution, *, launch_after_seconds: float | None = None
+    ) -> tuple[ExecutionRow, bool]:
         """The stored execution, and whether it is new; raises `IdempotencyConflictError`."""
-        is_new = tables.executions.save(new, launch_after_seconds=self._settings.launch_grace_seconds)
+        grace = self._settings.launch_grace_seconds if launch_after_seconds is None else launch_after_seconds
+        is_new = tables.executions.save(new, launch_after_seconds=grace)
         stored = tables.executions.load(new.id, self._organization_id)
         if stored.input_digest != new.input_digest:
             key = new.idempotency_key or ""
@@ -542,6 +595,15 @@ def _check_resumable(execution: ExecutionRow, runs: Sequence[RunRow]) -> None:
     kind = get_workflow_type(execution.workflow_type)
     if not kind.can_carry(execution.workflow_version):
         raise WorkflowVersionError(execution.id, kind.name, execution.workflow_version, kind.version)
+
+
+def _checked_keys(keys: Sequence[str] | None, inputs: int) -> Sequence[str | None]:
+    if keys is None:
+        return [None] * inputs
+    if len(keys) != inputs or len(set(keys)) != inputs:
+        problem = f"are {len(keys)}, {len(set(keys))} of them different, for {inputs} inputs"
+        raise InvalidInputError("idempotency_keys", problem, "give one for each input, each once")
+    return keys
 
 
 def _check_text(field: str, text: str | None, longest: int) -> None:

@@ -68,6 +68,11 @@ CASES = [
         {"idempotency_key": "key-1", "execution_id": "id-1", "input_digest": "0123456789abcdef"},
         ("key-1", "id-1", "choose another key"),
     ),
+    Case(
+        errors.ManyStartError("extraction", 7, errors.WorkflowStartError("extraction", "text: is empty; give some")),
+        {"index": 7, "cause": "inputs[7]: text: is empty; give some; none of the executions was accepted"},
+        ("extraction", "inputs[7]", "give some"),
+    ),
     Case(errors.WorkflowNotFoundError("id-1"), {"execution_id": "id-1"}, ("id-1", "beep list")),
     Case(
         errors.WorkflowStateError("id-1", "failed", "resume it"),

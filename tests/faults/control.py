@@ -7,6 +7,7 @@ kernel grants to one process only. What is left behind is the proof that it fire
 import ctypes
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -128,6 +129,8 @@ def _act(fault: Fault) -> None:
     match fault.action:
         case "kill":
             os.kill(pid, signal.SIGKILL)
+        case "stop" if fault.pid is None:
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)  # at once: not after this thread has gone on
         case "stop":
             os.kill(pid, signal.SIGSTOP)
         case "segfault":

@@ -207,6 +207,6 @@ def test_45_asked_to_end_one_after_the_other(installation: Installation) -> None
 def _is_locked_out(installation: Installation) -> bool:
     return bool(
         installation.postgres.ask(
-            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE%%'"
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%UPDATE knowledge%%'"
         )
     )

@@ -52,7 +52,8 @@ def test_a_run_reserves_numbers_for_all_signals_of_a_checkpoint(tables: Workflow
     last = tables.executions.advance(
         execution.id, execution.epoch, current_activity=None, checkpoint=Checkpoint(), signals=3, is_progress=True
     )
-    assert last == before + 5
+    assert last is not None
+    assert last.sequence == before + 5
     assert tables.executions.reserve_signals(execution.id, 1) == before + 6
 
 
