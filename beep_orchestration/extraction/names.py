@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 
+from beep_orchestration.extraction.demonyms import COUNTRIES
 from beep_orchestration.extraction.markup import hidden_stretches
 from beep_orchestration.extraction.prose import plain
 
@@ -47,6 +48,14 @@ def organization_key(name: str) -> str:
 def person_words(name: str) -> tuple[str, ...]:
     """The words of a person's name without titles, folded: ('ada', 'lovelace')."""
     return tuple(_TITLE.sub("", comparison_key(name), count=1).split())
+
+
+def group_key(name: str) -> str:
+    """'Briton', 'Britons' and 'British' are one: those of a country by the country, others without the plural's s."""
+    for form in (name, name.removesuffix("s"), name.removesuffix("men") + "man"):
+        if form in COUNTRIES:
+            return COUNTRIES[form].casefold()
+    return comparison_key(name.removesuffix("s"))
 
 
 def date_key(name: str) -> str:

@@ -4,8 +4,8 @@
 2. Mentions with the same name and kind are one candidate; with the same name and different kinds they are two
    (Washington the person and the city) unless one kind is rare enough to be a labelling slip.
 3. A surname or first name belongs to the one person in the document who has it, or to the first of several if the
-   others are mentioned once only; an acronym to the one name that it abbreviates. Else nothing is guessed and it stays
-   by itself.
+   others are mentioned once only; an acronym to the one name that it abbreviates; an organization's short name to the
+   one that it shortens. Else nothing is guessed and it stays by itself.
 
 Every step looks names up in dictionaries: time grows with the number of mentions, not with its square.
 """
@@ -20,6 +20,7 @@ from beep_orchestration.extraction.names import (
     clean_name,
     comparison_key,
     date_key,
+    group_key,
     organization_key,
     person_words,
     readable_ids,
@@ -34,6 +35,18 @@ _CONFUSED = frozenset({"organization", "made"})  # 'ENIAC' or 'Unix': labelled a
 _TAKEN_FOR = frozenset({"organization", "made", "unknown", "place"})
 _LIKELY, _SURE = 0.7, 0.8  # confidence of a place that may be, or is, where only places can be
 _SHORTEST_ACRONYM = 2
+_SMALL_WORDS = frozenset(("of", "for", "the", "and", "at", "in"))
+_INSTITUTION_WORDS = {
+    "college": "college",
+    "university": "university",
+    "school": "school",
+    "institute": "institute",
+    "laboratory": "laboratory",
+    "laboratories": "laboratory",
+    "lab": "laboratory",
+    "labs": "laboratory",
+    "museum": "museum",
+}
 
 
 def resolve(mentions: Iterable[Mention]) -> list[Candidate]:
@@ -92,6 +105,8 @@ def _key(kind: str, name: str) -> str:
         return date_key(name)
     if kind == "person":
         return " ".join(person_words(name))
+    if kind == "group":
+        return group_key(name)
     return comparison_key(name)
 
 
@@ -129,7 +144,13 @@ def _is_surely_place(members: list[Mention], *, is_organization_too: bool) -> bo
 
 
 def _merge_aliases(groups: dict[Group, list[Mention]]) -> dict[Group, list[Mention]]:
-    owners = {**_surname_owners(groups), **_person_owners(groups), **_acronym_owners(groups), **_defined_owners(groups)}
+    owners = {
+        **_surname_owners(groups),
+        **_person_owners(groups),
+        **_shortened_owners(groups),
+        **_acronym_owners(groups),
+        **_defined_owners(groups),
+    }
     merged: dict[Group, list[Mention]] = defaultdict(list)
     for group, members in groups.items():
         merged[_final_owner(group, owners)].extend(members)
@@ -187,6 +208,36 @@ def _name_parts(key: str) -> set[str]:
     """What else this person may be called: 'ada', 'lovelace', and 'presper eckert' for 'j. presper eckert'."""
     words = key.split()
     return {words[0], words[-1], " ".join(words[1:]), " ".join(words[-2:]), f"{words[0]} {words[-1]}"}
+
+
+def _shortened_owners(groups: Mapping[Group, list[Mention]]) -> dict[Group, Group]:
+    """A short name of an organization -> the only one that it may stand for."""
+    shortened: dict[tuple[str, ...], set[Group]] = defaultdict(set)
+    for group in groups:
+        if group[0] == "organization":
+            for words in _shortenings(_content_words(group[1])):
+                shortened[words].add(group)
+    return {
+        group: min(found)
+        for group in groups
+        if group[0] == "organization" and len(found := shortened.get(_content_words(group[1]), set())) == 1
+    }
+
+
+def _content_words(key: str) -> tuple[str, ...]:
+    words = (word for word in key.split() if word not in _SMALL_WORDS)
+    return tuple(_INSTITUTION_WORDS.get(word, word) for word in words)
+
+
+def _shortenings(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """'Vassar' for Vassar College, 'Bell Labs' for Bell Telephone Laboratories, 'Moore School' for one of anything."""
+    institutions = frozenset(_INSTITUTION_WORDS.values())
+    if len(words) == 2 and words[1] in institutions:  # noqa: PLR2004 - two words
+        yield words[:1]
+    if len(words) > 2 and words[-1] in institutions:  # noqa: PLR2004
+        yield words[0], words[-1]
+    if len(words) > 2 and words[1] in institutions:  # noqa: PLR2004
+        yield words[:2]
 
 
 def _acronym_owners(groups: Mapping[Group, list[Mention]]) -> dict[Group, Group]:

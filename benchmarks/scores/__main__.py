@@ -103,6 +103,7 @@ def _show(results: dict[str, Any]) -> None:
     speed = results["speed"]
     console.print(
         f"{speed['documents']} example documents: {speed['tokens_per_second']:,.0f} tokens a second,"
+        f" {speed['tokens_per_cpu_second']:,.0f} a CPU second,"
         f" peak memory {speed['peak_memory']:,.0f} MB, growth {speed['memory_growth_per_document']:.1f} MB a document"
     )
 

@@ -18,6 +18,7 @@ from beep_orchestration.dagster_client import (
     PARENT_TAG,
     launch_tags,
 )
+from beep_orchestration.errors import IdempotencyConflictError
 from beep_orchestration.extraction import Extractors, extract, parse_extraction_input
 from beep_orchestration.extraction.model import Graph, Source
 from beep_orchestration.ids import WorkflowExecutionId, execution_id_for_run
@@ -30,6 +31,7 @@ from beep_orchestration.settings import Settings
 from beep_orchestration.workflow_types import EXTRACTION
 from tests.durability.location import extraction_job
 from tests.durability.workflow import assert_consistent, attempts, load, statuses
+from tests.extraction.films import ONTOLOGY, films
 from tests.factories import ORGANIZATION
 from tests.faults.extractors import quick_extractors
 
@@ -39,6 +41,7 @@ Alan Turing was born in London in 1912 and studied at King's College in Cambridg
 
 Grace Hopper was born in New York City. She worked for the United States Navy and studied at Yale University.
 """
+FILM = "The Night of the Hunter is a 1955 thriller film directed by Charles Laughton."
 DOCUMENT = {
     "document_id": "pioneers",
     "text": TEXT,
@@ -97,6 +100,29 @@ def fail_at(point: faults.FaultPoint, subject: str) -> None:
             raise RuntimeError("broken on purpose")
 
     faults.inject(point, fail)
+
+
+def test_a_stored_set_of_examples_is_learned_from_whichever_way_it_is_named(
+    database: Database, service: WorkflowService, instance: dg.DagsterInstance
+) -> None:
+    service.teach("films", films())
+    document = {"document_id": "film", "text": FILM, "ontology": ONTOLOGY}
+    expected = canonical(extract(parse_extraction_input({**document, "examples": films()})).model_dump(mode="json"))
+    assert '"film maker"' in expected
+    config = {"ops": {"chunk_text": {"config": {**document, "examples": "films"}}}}
+    launched = run(instance, config=config)
+    started = service.start("extraction", {**document, "examples": "films"})
+    assert run(instance, **launch_tags(started, ORGANIZATION, "extraction", 1, None)).success
+    for execution in (execution_id_for_run(launched.run_id), started):
+        assert output_of(database, execution) == expected
+
+
+def test_other_examples_are_another_input(service: WorkflowService) -> None:
+    document = {"document_id": "film", "text": FILM, "ontology": ONTOLOGY, "examples": films()}
+    execution = service.start("extraction", document, idempotency_key="film")
+    assert service.start("extraction", document, idempotency_key="film") == execution
+    with pytest.raises(IdempotencyConflictError):
+        service.start("extraction", {**document, "examples": films()[1:]}, idempotency_key="film")
 
 
 def test_a_run_from_the_launchpad_creates_its_execution_and_its_graph_equals_that_in_memory(

@@ -104,6 +104,15 @@ def test_doubtful_descriptions_are_no_facts(text: str) -> None:
     assert facts(text) == set()
 
 
+def test_a_year_in_brackets_is_a_birth_only_if_a_death_follows_or_the_text_says_so() -> None:
+    assert facts("Ada Lovelace (1815-1852) wrote notes.") == {
+        ("Ada Lovelace", "born on", "1815"),
+        ("Ada Lovelace", "died on", "1852"),
+    }
+    assert ("Ada Lovelace", "born on", "1815") in facts("Ada Lovelace (born 1815) wrote notes.")
+    assert facts("Ada Lovelace (1842) wrote notes.") == set()
+
+
 def test_a_pronoun_that_could_be_either_is_not_guessed() -> None:
     text = "Alan Turing and Claude Shannon talked. He was born in London."
     assert {fact for fact in facts(text) if fact[1] == "born in"} == set()

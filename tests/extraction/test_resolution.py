@@ -52,6 +52,43 @@ def test_particles_belong_to_the_surname() -> None:
     assert found.aliases == ("Neumann", "Von Neumann")
 
 
+@pytest.mark.parametrize(
+    ("long", "short"),
+    [
+        ("Vassar College", "Vassar"),
+        ("Bell Telephone Laboratories", "Bell Labs"),
+        ("Moore School of Electrical Engineering", "Moore School"),
+    ],
+)
+def test_a_short_name_of_an_organization_is_its_long_form(long: str, short: str) -> None:
+    (found,) = resolve(mentions(f"ORG {long}", f"ORG {short}"))
+    assert (found.name, found.aliases) == (long, (short,))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("ORG Vassar College", "ORG Vassar Museum", "ORG Vassar"),
+        ("ORG Stanford Research Institute", "ORG Stanford"),
+        ("ORG Stanford University", "GPE Stanford"),
+        ("ORG Royal Society of Chemistry", "ORG Royal Society"),
+    ],
+)
+def test_a_short_name_that_may_be_another_organization_stays_by_itself(names: tuple[str, ...]) -> None:
+    assert len(resolve(mentions(*names))) == len(names)
+
+
+def test_what_the_people_of_a_country_are_called_is_one_group() -> None:
+    found = resolve(
+        mentions("NORP British", "NORP Britons", "NORP British", "NORP Frenchmen", "NORP French", "NORP Sioux")
+    )
+    assert [(candidate.name, candidate.aliases) for candidate in found] == [
+        ("British", ("Britons",)),
+        ("Frenchmen", ("French",)),
+        ("Sioux", ()),
+    ]
+
+
 def test_an_acronym_is_its_long_form() -> None:
     (found,) = resolve(mentions("ORG International Business Machines", "ORG IBM", "ORG IBM"))
     assert (found.name, found.aliases) == ("International Business Machines", ("IBM",))

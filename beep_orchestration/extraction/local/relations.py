@@ -169,7 +169,9 @@ def _relation(
 
 
 _LAYOUT_CERTAINTY = 0.9
-_LIFE_START = re.compile(r"['\"”’]? \((?:[^()]{0,60}; )?(?:born |b\. )?$|['\"”’]? \((?:née|born) [\w .]{1,40}[;,] $")
+_LIFE_START = re.compile(
+    r"['\"”’]? \((?:[^()]{0,60}; )?(?P<said>born |b\. )?$|['\"”’]? \((?P<name>née|born) [\w .]{1,40}[;,] $"
+)
 _LIFE_END = re.compile(r" ?[–—-] ?$")
 _WITHIN = re.compile(r", $")
 _LED_BY = re.compile(r"\b(?:in|at|near|from|to|of) $")
@@ -186,11 +188,11 @@ def _of_layout(sentence: ReadSentence, phrases: PhraseIndex) -> Iterator[Relatio
 def _side_by_side(text: str, named: Sequence[NamedPlace]) -> Iterator[tuple[Entity, str, Entity]]:
     for index, (first, second) in enumerate(pairwise(named)):
         between = text[first.end : second.start]
-        if _LIFE_START.match(between):
-            yield first.entity, "born", second.entity
-            for third in named[index + 2 : index + 3]:
-                if _LIFE_END.match(text[second.end : third.start]):
-                    yield first.entity, "die", third.entity
+        if start := _LIFE_START.match(between):
+            ends = [third for third in named[index + 2 : index + 3] if _LIFE_END.match(text[second.end : third.start])]
+            if ends or start["said"] or start["name"]:  # one year alone is that of anything: 'Vertigo (1958)'
+                yield first.entity, "born", second.entity
+            yield from ((first.entity, "die", third.entity) for third in ends)
         elif _WITHIN.match(between) and _is_led_not_listed(text, first, second):
             yield first.entity, "located in", second.entity
 

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from beep_orchestration.extraction.local.demonyms import COUNTRIES
+from beep_orchestration.extraction.demonyms import COUNTRIES
 from beep_orchestration.extraction.local.entities import LocalEntityClassifier, entity
 from beep_orchestration.extraction.local.language_model import identity, session
 from beep_orchestration.extraction.local.mentions import recognized

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from beep_orchestration.extraction.local.demonyms import COUNTRIES
+from beep_orchestration.extraction.demonyms import COUNTRIES
 from beep_orchestration.extraction.model import Example
 from beep_orchestration.extraction.names import date_key
 from beep_orchestration.extraction.ontology import Ontology
