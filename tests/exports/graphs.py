@@ -51,6 +51,7 @@ HOSTILE = st.sampled_from(
         "[red]bold[/red]",
         "\x1b[2J",
         "\x9b31m",
+        "a\x1fb",
         *["مرحبا", "👩🏽\u200d💻", "e\u0301", "a\u2028b", "x\r\ny", "\u202eevil"],
     ]
 )
