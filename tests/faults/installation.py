@@ -20,7 +20,7 @@ from beep_orchestration.ids import WorkflowExecutionId, execution_id_for_key
 from beep_orchestration.models import ExecutionStatus, Json, WorkflowStatus
 from beep_orchestration.persistence import Database
 from beep_orchestration.service import WorkflowService
-from beep_orchestration.settings import Settings
+from beep_orchestration.settings import Settings, load_settings
 from beep_orchestration.supervisor import running_services
 from beep_orchestration.supervisor.home import free_port
 from beep_orchestration.supervisor.services import Services
@@ -210,17 +210,28 @@ def postgres_server(environment: Mapping[str, str] | None = None, folder: Path |
 
 
 @contextmanager
-def installed(environment: Mapping[str, str] | None = None, **settings: object) -> Iterator[Installation]:
-    """The services with the test location, on a server of their own behind a proxy; all ends with the block."""
-    folder = Path(tempfile.mkdtemp(prefix="beep-faults-"))
+def installed(
+    environment: Mapping[str, str] | None = None,
+    *,
+    on: tuple[Postgres, Path] | None = None,
+    **settings: object,
+) -> Iterator[Installation]:
+    """The services with the test location, on a server of their own behind a proxy; all ends with the block.
+
+    `on` is a server, and a folder of an earlier installation or for a new one, that outlast the block.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="beep-faults-")) if on is None else on[1]
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        if on is None:
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
         (folder / "code").touch()
-        postgres = stack.enter_context(postgres_server())
+        postgres = stack.enter_context(postgres_server()) if on is None else on[0]
         proxy = Proxy(lambda: postgres.socket)
         stack.callback(proxy.close)
         variables = {FOLDER_VARIABLE: str(folder), "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+        stack.callback(load_settings.cache_clear)
         stack.enter_context(patch.dict(os.environ, variables | dict(environment or {})))
+        load_settings.cache_clear()
         given = {"port": free_port(HOST), "host": HOST} | settings
         configured = Settings.model_validate(
             given | {"database_url": SecretStr(proxy.url), "data_folder": folder / "services"}
