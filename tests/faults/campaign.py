@@ -28,7 +28,7 @@ from rich.table import Table
 
 from beep_orchestration.errors import BeepError
 from beep_orchestration.models import ExecutionStatus
-from tests.faults import invariants
+from tests.faults import invariants, races
 from tests.faults.documents import document
 from tests.faults.installation import Installation, installed
 from tests.faults.kinds import KINDS, Hit, Kind, MissedError, Scene
@@ -36,6 +36,8 @@ from tests.waiting import wait_until
 
 REPORT = Path(__file__).with_name("report.json")
 LOAD = 4
+REVIEWED = 0.3
+"""The share of executions that wait for a person before they are assembled."""
 SETTLE_SECONDS = 240.0
 STALL_SECONDS = 90.0
 
@@ -69,6 +71,8 @@ class Load:
     def _start(self) -> None:
         number = next(self._numbers)
         made = document(self.source.choice(self.sizes), number, concurrency=self.source.choice((1, 2, 4)))
+        if self.source.random() < REVIEWED:
+            made["options"]["review_below"] = 0.75  # every relation is less sure
         while not self._stopping.is_set():
             with suppress(BeepError):  # the answer is lost: the same key finds what was accepted
                 self.accepted.append(self.installation.start(made, idempotency_key=f"load-{number}"))
@@ -82,6 +86,37 @@ def open_executions(installation: Installation) -> list[str]:
             installation.services.settings.organization, limit=200, status=ExecutionStatus.RUNNING
         )
     return [row.id for row in page]
+
+
+@dataclass
+class Reviewer:
+    """Approves what waits for a person, a while after it began to wait."""
+
+    installation: Installation
+    source: random.Random
+    approved: set[str] = field(default_factory=set)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._thread = threading.Thread(target=self._work, name="reviewer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Approve no more."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._stopping.wait(self.source.uniform(0.2, 2.0)):
+            with suppress(BeepError):
+                for execution_id in self._waiting():
+                    self.installation.service.signal(execution_id, "approve", {"by": "Ada"}, sender_key="approval")
+                    self.approved.add(execution_id)
+
+    def _waiting(self) -> list[str]:
+        statement = "SELECT id FROM knowledge_workflow_execution WHERE status = 'running' AND checkpoint @> %s::jsonb"
+        found = self.installation.postgres.ask(statement, '{"waiting_for": [{"signals": ["approve"]}]}')
+        return [str(row[0]) for row in found]
 
 
 @dataclass
@@ -133,6 +168,7 @@ class Campaign:
         follower = self.installation.journal.follow()
         load = Load(self.installation, random.Random(source.random()))  # noqa: S311
         watchdog = Watchdog(self.installation)
+        reviewer = Reviewer(self.installation, random.Random(source.random()))  # noqa: S311
         with ExitStack() as background:
             scene = Scene(self.installation, follower, source, background)
             while len(self.hits) < total:
@@ -141,7 +177,8 @@ class Campaign:
         accepted = list(dict.fromkeys(load.accepted))
         self._settle(accepted)
         watchdog.stop()
-        return self._report(accepted, watchdog)
+        reviewer.stop()
+        return self._report(accepted, watchdog) | {"approved_while_parked": len(reviewer.approved)}
 
     def _round(self, scene: Scene, total: int) -> None:
         kind = self._choose(scene.source)
@@ -230,7 +267,7 @@ def show(report: dict[str, Any], console: Console) -> None:
 
 def is_sound(report: dict[str, Any]) -> bool:
     """Whether nothing was repeated, lost, wrong, stuck or left behind."""
-    bad = ("repeated_completed", "lost", "disagreements", "stuck")
+    bad = ("repeated_completed", "lost", "disagreements", "stuck", "lost_wake_ups", "misread_signals")
     return not any(report[name] for name in bad) and not report["broken_invariants"]
 
 
@@ -248,6 +285,11 @@ def main() -> int:
     with installed() as installation:
         installation.wait_completed([installation.start(document(1))])
         report = Campaign(installation, given.seed, console).play(given.rounds)
+        made = installation.database, installation.services.settings, installation.service
+        report["lost_wake_ups"] = races.lost_wake_ups(*made, tries=given.rounds * 50)
+        report["wake_ups_tried"] = given.rounds * 50
+        report["misread_signals"] = races.misread_signals(*made, count=given.rounds * 50, senders=10)
+        report["signals_sent_to_one"] = given.rounds * 50
     report["minutes"] = round((began() - start) / 60, 1)
     given.report.write_text(json.dumps(report, indent=2) + "\n")
     show(report, console)

@@ -66,8 +66,13 @@ def disagreements(
     """I2."""
     statement = "SELECT id, input, output FROM knowledge_workflow_execution WHERE id = ANY(%s) AND status = 'completed'"
     for execution_id, raw, output in installation.postgres.ask(statement, list(execution_ids)):
-        if canonical(output) != expected_graph(_json(raw), extractors):
+        if canonical(without_reviews(output)) != expected_graph(_json(raw), extractors):
             yield f"{execution_id} has another graph than the oracle"
+
+
+def without_reviews(graph: Any) -> Any:
+    """When a person decided is nobody's to foresee."""
+    return graph | {"provenance": graph["provenance"] | {"reviews": []}}
 
 
 def double_checkpoints(installation: Installation, execution_ids: Sequence[str]) -> Iterator[str]:

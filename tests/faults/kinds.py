@@ -229,6 +229,40 @@ def _has_resumed(scene: Scene, execution_id: str) -> bool:
     return True
 
 
+def pause_and_resume(scene: Scene) -> Hit:
+    """An execution is paused while it works: what is under way ends, nothing starts, and later it goes on."""
+    entry, installation = scene.busy(), scene.installation
+    try:
+        installation.service.signal(entry.execution_id, "pause", {})
+    except WorkflowStateError as error:
+        raise MissedError(f"{entry.execution_id} had ended") from error
+    at = time.time()
+    open_attempts = (
+        "SELECT count(*) FROM knowledge_workflow_activity WHERE status = 'running' AND workflow_execution_id = %s"
+    )
+    with suppress(TimeoutError):  # a worker that is cut off meanwhile leaves its attempt open
+        wait_until(lambda: installation.postgres.ask(open_attempts, entry.execution_id) == [(0,)], HIT_SECONDS)
+    started = (
+        "SELECT count(*) FROM knowledge_workflow_activity WHERE started_at > to_timestamp(%s) + interval '1 s' "
+        + ("AND status <> 'pending' AND workflow_execution_id = %s")
+    )
+    time.sleep(scene.source.uniform(0, 2))
+    if installation.postgres.ask(started, at, entry.execution_id) != [(0,)]:
+        raise AssertionError(f"{entry.execution_id} began something while it was paused")
+    wait_until(partial(_is_sent, scene, entry.execution_id), 60, f"{entry.execution_id} goes on")
+    return Hit(at, f"{entry.activity} of {entry.execution_id}")
+
+
+def _is_sent(scene: Scene, execution_id: str) -> bool:
+    try:
+        scene.installation.service.signal(execution_id, "resume", {})
+    except WorkflowStateError:
+        return True
+    except BeepError:
+        return False
+    return True
+
+
 def start_twice(scene: Scene) -> Hit:
     """Eight callers start with one key at once; they must get one execution, to which the load adds nothing."""
     entry, installation = scene.busy(), scene.installation
@@ -296,6 +330,7 @@ KINDS = (
     Kind("cut worker off PostgreSQL", cut_worker_off, 4),
     Kind("slow network", slow_network, 2),
     Kind("cancel and resume", cancel_and_resume, 6),
+    Kind("pause and resume", pause_and_resume, 5),
     Kind("start again with the same key", start_twice, 3),
     Kind("launch a second run", launch_twice, 3),
     Kind("change the code", change_code, 1, 60),
