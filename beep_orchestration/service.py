@@ -53,9 +53,10 @@ from beep_orchestration.persistence.signals import NewSignal
 from beep_orchestration.reconciliation import cancel_execution
 from beep_orchestration.refusals import is_utf8, parse_object, stored_object
 from beep_orchestration.settings import Settings, load_settings
-from beep_orchestration.stored_examples import with_stored_examples
+from beep_orchestration.stored_examples import names_stored_examples, with_stored_examples
+from beep_orchestration.waits import ReceivedSignal
 from beep_orchestration.watching import EventReader, follow
-from beep_orchestration.workflow_types import WORKFLOW_TYPES, get_workflow_type, load_workflow_modules
+from beep_orchestration.workflow_types import EXTRACTION, WORKFLOW_TYPES, get_workflow_type, load_workflow_modules
 
 logger = logging.getLogger(__name__)
 _tracer = trace.get_tracer("beep_orchestration")
@@ -344,6 +345,19 @@ class WorkflowService:
                 for kind in activity_types
             }
 
+    def load_signals(self, execution_id: str, *names: str) -> Sequence[ReceivedSignal]:
+        """The signals of these names that were sent to an execution, in order, whether they are consumed or not.
+
+        Raises `WorkflowNotFoundError`.
+        """
+        with self._database.transaction() as tables:
+            execution = self._load(tables, execution_id)
+            rows = tables.signals.load_named(execution.id, names)
+        return [
+            ReceivedSignal(name=row.signal_name, payload=row.payload, sequence=row.sequence, sent_at=row.created_at)
+            for row in rows
+        ]
+
     def check_health(self) -> None:
         """Raise `DatabaseUnavailableError` or `SchemaVersionError` unless the tables can be used."""
         check_schema(self._database.engine)
@@ -431,7 +445,7 @@ class WorkflowService:
         try:
             kind = get_workflow_type(workflow_type)
             given = raw.model_dump() if isinstance(raw, BaseModel) else raw
-            if isinstance(given, Mapping):
+            if kind is EXTRACTION and names_stored_examples(given):
                 with self._database.transaction() as tables:
                     given = with_stored_examples(tables, self._organization_id, given)
             parsed = kind.parse_input(given)

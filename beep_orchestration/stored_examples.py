@@ -10,6 +10,11 @@ from beep_orchestration.persistence import WorkflowPersistence
 FIELD = "examples"
 
 
+def names_stored_examples(raw: object) -> bool:
+    """Whether the input has a name, or nothing, in the place of its examples."""
+    return isinstance(raw, Mapping) and FIELD in raw and (raw[FIELD] is None or isinstance(raw[FIELD], str))
+
+
 def with_stored_examples(
     tables: WorkflowPersistence, organization_id: OrganizationId, raw: Mapping[str, Any]
 ) -> Mapping[str, Any]:

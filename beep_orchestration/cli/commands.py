@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from beep_orchestration.cli import executions, graphs, histories, installation, starting, teaching
+from beep_orchestration.cli import executions, graphs, histories, installation, reviews, starting, teaching
 from beep_orchestration.cli.invocation import show_warnings
 
 app = typer.Typer(
@@ -50,6 +50,7 @@ app.command()(executions.status)
 app.command()(executions.watch)
 app.command()(executions.signal)
 app.command()(executions.cancel)
+app.command()(reviews.review)
 app.command()(executions.pause)
 app.command()(executions.resume)
 app.command()(histories.history)

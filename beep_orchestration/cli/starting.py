@@ -42,8 +42,8 @@ def start(
             "--option",
             "-o",
             metavar="KEY=VALUE",
-            help="chunk_size, chunk_overlap, batch_size, minimum_mention_confidence, minimum_relation_confidence "
-            "or concurrency; may be repeated.",
+            help="chunk_size, chunk_overlap, batch_size, minimum_mention_confidence, minimum_relation_confidence, "
+            "review_below or concurrency; may be repeated.",
             show_default=False,
         ),
     ] = None,

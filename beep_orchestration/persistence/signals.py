@@ -102,6 +102,11 @@ class Signals:
         for row in self._connection.execute(statement, execution_options={"yield_per": _ROWS_AT_A_TIME}):
             yield _signal_row(row)
 
+    def load_named(self, execution_id: WorkflowExecutionId, names: Collection[str]) -> list[SignalRow]:
+        """All signals of these names, in order."""
+        statement = _all(execution_id).where(signal.c.signal_name.in_(names)).order_by(signal.c.sequence)
+        return [_signal_row(row) for row in self._connection.execute(statement)]
+
     def load_unconsumed(
         self, execution_id: WorkflowExecutionId, names: Collection[str], *, after: int = 0, limit: int
     ) -> list[SignalRow]:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
 from rich.console import Console
 from rich.table import Table
 
@@ -108,7 +109,7 @@ class Reviewer:
 
     def _work(self) -> None:
         while not self._stopping.wait(self.source.uniform(0.2, 2.0)):
-            with suppress(BeepError):
+            with suppress(BeepError, psycopg.Error, OSError):  # the server may be away
                 for execution_id in self._waiting():
                     self.installation.service.signal(execution_id, "approve", {"by": "Ada"}, sender_key="approval")
                     self.approved.add(execution_id)

@@ -244,7 +244,7 @@ def pause_and_resume(scene: Scene) -> Hit:
         wait_until(lambda: installation.postgres.ask(open_attempts, entry.execution_id) == [(0,)], HIT_SECONDS)
     started = (
         "SELECT count(*) FROM knowledge_workflow_activity WHERE started_at > to_timestamp(%s) + interval '1 s' "
-        + ("AND status <> 'pending' AND workflow_execution_id = %s")
+        "AND status <> 'pending' AND workflow_execution_id = %s"
     )
     time.sleep(scene.source.uniform(0, 2))
     if installation.postgres.ask(started, at, entry.execution_id) != [(0,)]:

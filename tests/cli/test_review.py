@@ -1,0 +1,82 @@
+"""`beep review`: lists what waits with its sentences, and sends what a person decides."""
+
+import json
+from typing import Any
+
+import pytest
+
+from beep_orchestration.models import Checkpoint, StageProgress
+from beep_orchestration.persistence import Database
+from beep_orchestration.persistence.activities import NewAttempt
+from tests.cli.conftest import Beep
+from tests.factories import claimed, with_attempt
+from tests.faults.documents import document
+from tests.faults.oracle import expected_graph
+
+pytestmark = pytest.mark.usefixtures("configured")
+
+
+@pytest.fixture
+def waiting_id(configured: Database) -> str:
+    """An execution whose facts are all extracted, and all doubtful."""
+    raw: dict[str, Any] = document(2)
+    graph = json.loads(expected_graph(raw))
+    raw = raw | {"options": raw["options"] | {"review_below": 0.75}}
+    with configured.transaction() as tables:
+        execution = claimed(tables, input=raw)
+        stages = {"chunk": [], "entities": graph["entities"], "relations": graph["relations"]}
+        for name, output in stages.items():
+            attempt: NewAttempt = with_attempt(tables, execution, activity_name=f"{name}-0", activity_type=name)
+            assert tables.activities.complete([(attempt.id, json.dumps(output))]) == 1
+        tables.executions.advance(
+            execution.id,
+            execution.epoch,
+            current_activity=None,
+            checkpoint=Checkpoint(stages={name: StageProgress(done=1, total=1) for name in stages}),
+            signals=0,
+            is_progress=True,
+        )
+    return execution.id
+
+
+def test_what_waits_is_listed_with_its_sentences(beep: Beep, waiting_id: str) -> None:
+    waiting = beep("review", waiting_id, "--json").json["waiting"]
+    assert [doubt["number"] for doubt in waiting] == list(range(1, len(waiting) + 1))
+    assert all(doubt["sentences"] and doubt["relation"] for doubt in waiting)
+    shown = beep("review", waiting_id).out
+    assert waiting[0]["text"] in shown
+
+
+def test_decisions_are_sent_and_what_is_left_is_listed(beep: Beep, waiting_id: str, configured: Database) -> None:
+    left = beep("review", waiting_id, "--approve", "1,2", "--reject", "3", "--by", "Ada", "--json").json["waiting"]
+    assert [doubt["number"] for doubt in left][:1] == [4]
+    beep("review", waiting_id, "--edit", "4", "--predicate", "met", "--by", "Grace", "--note", "they did")
+    assert [doubt["number"] for doubt in beep("review", waiting_id, "--json").json["waiting"]][:1] == [5]
+    assert beep("review", waiting_id, "--approve", "all", "--json").json == {"waiting": []}
+    with configured.transaction() as tables:
+        sent = tables.signals.load_named(waiting_id, ["approve", "reject", "edit"])  # type: ignore[arg-type]
+    assert [(signal.signal_name, signal.payload["by"]) for signal in sent][:4] == [
+        ("approve", "Ada"),
+        ("approve", "Ada"),
+        ("reject", "Ada"),
+        ("edit", "Grace"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--approve", "0"], "--approve"),
+        (["--approve", "one"], "--approve"),
+        (["--reject", ""], "--reject"),
+        (["--edit", "1"], "--edit"),
+        (["--predicate", "met"], "--edit"),
+        (["--edit", "1", "--name", "Ada"], "predicate"),
+    ],
+)
+def test_a_wrong_decision_is_refused_and_nothing_is_sent(
+    beep: Beep, waiting_id: str, configured: Database, arguments: list[str], named: str
+) -> None:
+    assert named in beep("review", waiting_id, *arguments).error
+    with configured.transaction() as tables:
+        assert not tables.signals.load_named(waiting_id, ["approve", "reject", "edit"])  # type: ignore[arg-type]
