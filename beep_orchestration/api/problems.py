@@ -22,6 +22,7 @@ from beep_orchestration.errors import (
     WorkflowNotFoundError,
     WorkflowStartError,
     WorkflowStateError,
+    WorkflowVersionError,
 )
 from beep_orchestration.models import Model
 
@@ -36,6 +37,7 @@ _STATUSES: dict[type[BeepError], HTTPStatus] = {
     WorkflowStartError: HTTPStatus.UNPROCESSABLE_ENTITY,
     WorkflowNotFoundError: HTTPStatus.NOT_FOUND,
     WorkflowStateError: HTTPStatus.CONFLICT,
+    WorkflowVersionError: HTTPStatus.CONFLICT,
     DagsterUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     DatabaseUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     SchemaVersionError: HTTPStatus.SERVICE_UNAVAILABLE,
