@@ -1,4 +1,4 @@
-"""What the service asks of Dagster, over the webserver's GraphQL: launch a run, terminate a run."""
+"""What the service asks of Dagster, over the webserver's GraphQL: launch, terminate and delete runs."""
 
 import math
 import threading
@@ -27,6 +27,17 @@ NEXT_RUN_TAG = "beep/next_run_id"
 
 DAGSTER_PARENT_TAG = "dagster/parent_run_id"
 DAGSTER_ROOT_TAG = "dagster/root_run_id"
+
+
+_DELETE_RUN = """
+mutation BeepDeleteRun($runId: String!) {
+  deleteRun(runId: $runId) {
+    __typename
+    ... on UnauthorizedError { message }
+    ... on PythonError { message }
+  }
+}
+"""
 
 
 class DagsterClient:
@@ -73,6 +84,15 @@ class DagsterClient:
             if "TerminateRunFailure" in str(error):
                 return  # it has ended by itself in the meantime
             raise self._unavailable(error) from error
+
+    def delete_run(self, dagster_run_id: str) -> None:
+        """Have a run and its events deleted. Nothing happens if Dagster does not know it, or not any more."""
+        try:
+            answer = self._client._execute(_DELETE_RUN, {"runId": dagster_run_id})["deleteRun"]  # noqa: SLF001 - no method
+        except Exception as error:
+            raise self._unavailable(error) from error
+        if answer["__typename"] not in {"DeletePipelineRunSuccess", "RunNotFoundError"}:
+            raise DagsterUnavailableError(self.url, f"{answer['__typename']}: {answer.get('message', '')}")
 
     @property
     def _client(self) -> "DagsterGraphQLClient":

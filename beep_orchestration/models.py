@@ -234,6 +234,14 @@ class CancelResult(Model):
     cancelled_now: bool
 
 
+class Pruned(Model):
+    """What retention has removed, or with `is_dry_run` would remove."""
+
+    executions: int
+    dagster_runs: int | None = Field(default=None, description="not counted before they are removed")
+    is_dry_run: bool = False
+
+
 class RetryPolicy(Model):
     """How often an activity is tried and how long it waits in between, in seconds.
 

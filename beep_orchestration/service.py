@@ -41,6 +41,7 @@ from beep_orchestration.models import (
     ExecutionStatus,
     Json,
     ModelUsage,
+    Pruned,
     StageProgress,
     WorkflowStatus,
 )
@@ -52,6 +53,7 @@ from beep_orchestration.persistence.schema import check_schema
 from beep_orchestration.persistence.signals import NewSignal
 from beep_orchestration.reconciliation import cancel_execution
 from beep_orchestration.refusals import is_utf8, parse_object, stored_object
+from beep_orchestration.retention import prune
 from beep_orchestration.settings import Settings, load_settings
 from beep_orchestration.stored_examples import names_stored_examples, with_stored_examples
 from beep_orchestration.waits import ReceivedSignal
@@ -67,6 +69,8 @@ _LAUNCHES_AT_ONCE = 50
 _LONGEST_NAME = 200
 _LONGEST_KEY = 500
 _LONGEST_REASON = 2_000
+_LONGEST_RETENTION_DAYS = 36_500
+_SECONDS_A_DAY = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -384,6 +388,26 @@ class WorkflowService:
             statuses = tuple(self._status(row, runs[row.id], usage) for row in rows)
         is_full = len(rows) == limit
         return ExecutionPage(executions=statuses, cursor=_cursor(rows[-1]) if is_full else None)
+
+    def prune(self, older_than_days: float, *, dry_run: bool = False) -> Pruned:
+        """Remove the organization's executions that ended longer ago than that, with their runs in Dagster.
+
+        What is running, or carried by a run, is never removed; what is resumed meanwhile neither. An idempotency key
+        of a removed execution starts a new one. A dry run counts only, and asks nothing of Dagster.
+
+        Raises `InvalidInputError`, and `DagsterUnavailableError`: what was removed before stays removed.
+        """
+        if not 0 <= older_than_days <= _LONGEST_RETENTION_DAYS:
+            raise InvalidInputError(
+                "older_than_days", f"{older_than_days} is not between 0 and {_LONGEST_RETENTION_DAYS}", "give days"
+            )
+        with _tracer.start_as_current_span("WorkflowService.prune"):
+            limit = older_than_days * _SECONDS_A_DAY
+            if not dry_run:
+                return prune(self._database, self._dagster, self._organization_id, older_than_seconds=limit)
+            with self._database.transaction() as tables:
+                found = tables.ended.count(self._organization_id, older_than_seconds=limit)
+            return Pruned(executions=found, is_dry_run=True)
 
     def wait(self, execution_id: str, *, timeout_seconds: float | None = None) -> WorkflowStatus:
         """Wait until an execution has ended; its status then.

@@ -13,6 +13,7 @@ import shutil
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from enum import EnumType
 from importlib import metadata
 from pathlib import Path
@@ -326,6 +327,18 @@ def test_a_run_that_has_ended_need_not_be_terminated(schema: GraphQLSchema) -> N
     transport = SchemaTransport(schema, {"terminateRun": answer})
     _client(transport).terminate("the-run")
     assert transport.sent == [{"runId": "the-run"}]
+
+
+def test_a_deletion_is_what_the_schema_takes_and_every_refusal_is_raised(schema: GraphQLSchema) -> None:
+    answers = _answers(schema, "deleteRun")
+    well = {"DeletePipelineRunSuccess", "RunNotFoundError"}
+    assert well < set(answers)
+    for answer in answers:
+        given = {"__typename": answer, "message": "no", "runId": "r"}
+        transport = SchemaTransport(schema, {"deleteRun": given})
+        with nullcontext() if answer in well else pytest.raises(DagsterUnavailableError, match=answer):
+            _client(transport).delete_run("the-run")
+        assert transport.sent == [{"runId": "the-run"}]
 
 
 def _own_documents() -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Commands for the installation: demo, up, migrate, doctor."""
+"""Commands for the installation: demo, up, prune, migrate, doctor."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from beep_orchestration.cli.executions import require_completed
-from beep_orchestration.cli.invocation import AsJson, console, current_settings, print_json, print_text, print_warning
+from beep_orchestration.cli.invocation import (
+    AsJson,
+    connected,
+    console,
+    current_settings,
+    print_json,
+    print_text,
+    print_warning,
+)
 
 
 def up(
@@ -104,6 +112,32 @@ def migrate(*, as_json: AsJson = False) -> None:
         print_json({"revision": schema.EXPECTED_REVISION})
     else:
         print_text(f"the schema of {database.safe_url} is at {schema.EXPECTED_REVISION}")
+
+
+def prune(
+    ctx: typer.Context,
+    *,
+    older_than: Annotated[
+        float,
+        typer.Option("--older-than", metavar="DAYS", help="How long ago they ended, in days.", show_default=False),
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove executions that ended long ago, with their runs in Dagster; needs 'beep up'.
+
+    What runs, waits or is carried by a run is never removed.
+
+        beep prune --older-than 30 --dry-run
+    """
+    with connected(ctx) as service:
+        pruned = service.prune(older_than, dry_run=dry_run)
+    if as_json:
+        print_json(pruned)
+    elif pruned.is_dry_run:
+        print_text(f"{pruned.executions} executions would be removed")
+    else:
+        print_text(f"removed {pruned.executions} executions with {pruned.dagster_runs} runs in Dagster")
 
 
 def doctor(*, as_json: AsJson = False) -> None:

@@ -4,11 +4,11 @@ import re
 import pytest
 
 from beep_orchestration.ids import WorkflowExecutionId
-from beep_orchestration.models import ExecutionPage, ExecutionStatus, WorkflowStatus
+from beep_orchestration.models import ExecutionPage, ExecutionStatus, RunOutcome, WorkflowStatus
 from beep_orchestration.persistence import Database
 from beep_orchestration.persistence.pauses import EVERYONE
 from tests.cli.conftest import Beep
-from tests.factories import ORGANIZATION, OTHER_ORGANIZATION, accepted, claimed, ended
+from tests.factories import ORGANIZATION, OTHER_ORGANIZATION, accepted, claimed, dagster_run_of, ended
 
 pytestmark = pytest.mark.usefixtures("configured")
 UNKNOWN = "knowledge_workflow_execution__00000000-0000-7000-8000-000000000001"
@@ -185,3 +185,15 @@ def test_what_is_to_be_paused_or_resumed_is_named_once(
 ) -> None:
     assert configured
     assert "give an id, --all or --instance" in beep(command, *arguments).error
+
+
+def test_prune_counts_and_refuses_what_is_no_number_of_days(beep: Beep, configured: Database) -> None:
+    with configured.transaction() as tables:
+        row = ended(tables, ExecutionStatus.COMPLETED)
+        tables.runs.end(dagster_run_of(row), RunOutcome.SUCCEEDED)
+    assert beep("prune", "--older-than", 0, "--dry-run", "--json").json["executions"] == 1
+    assert "would be removed" in beep("prune", "--older-than", 30, "--dry-run").out
+    assert "older_than_days" in beep("prune", "--older-than", -1).error
+    assert "does not answer" in beep("prune", "--older-than", 0).error  # and nothing is removed without Dagster
+    assert beep("prune", "--older-than", 0, "--dry-run", "--json").json["executions"] == 1
+    assert beep("prune").code == 2

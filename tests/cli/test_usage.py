@@ -35,6 +35,7 @@ COMMANDS = [
     "history",
     "list",
     "graph",
+    "prune",
     "migrate",
     "doctor",
 ]

@@ -7,14 +7,19 @@ from contextlib import suppress
 import pytest
 
 from beep_orchestration.dagster_client import EXECUTION_TAG
-from beep_orchestration.errors import IdempotencyConflictError, SchemaVersionError, WorkflowStateError
+from beep_orchestration.errors import (
+    IdempotencyConflictError,
+    SchemaVersionError,
+    WorkflowNotFoundError,
+    WorkflowStateError,
+)
 from beep_orchestration.models import ExecutionStatus
 from beep_orchestration.persistence import Database
 from beep_orchestration.persistence.schema import EXPECTED_REVISION, VERSION_TABLE, migrate
 from beep_orchestration.workflow_types import WORKFLOW_TYPES
 from tests.faults.documents import document
 from tests.faults.installation import Installation
-from tests.faults.invariants import assert_sound, wait_until_idle
+from tests.faults.invariants import assert_sound, wait_until_idle, wait_until_quiet
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
@@ -174,8 +179,39 @@ def _is_told(installation: Installation, execution_id: str, words: str) -> bool:
     return bool(installation.postgres.ask(statement, EXECUTION_TAG, execution_id, f"%{words}%"))
 
 
-def test_43_retention_leaves_what_has_not_ended() -> None:
-    pytest.skip("there is no retention job yet")
+def test_43_retention_leaves_what_has_not_ended(installation: Installation) -> None:
+    """Called again and again while executions work, are cancelled, resumed and killed; it removes what is old only."""
+    old = installation.start(document(1, 430))
+    installation.wait_completed([old])
+    wait_until_quiet(installation, [old])
+    (run_id,) = installation.service.get_status(old).dagster_run_ids
+    earlier = (
+        "UPDATE knowledge_workflow_execution SET started_at = started_at - interval '90 days', "
+        "completed_at = completed_at - interval '90 days' WHERE id = ANY(%s)"
+    )
+    working = [installation.id_of(f"kept-{number}") for number in range(2)]
+    faults = [
+        installation.control.arm("inside_activity", action, subject="mentions-1", execution_id=execution_id, seconds=3)
+        for action, execution_id in zip(("kill", "pause"), working, strict=True)
+    ]
+    for number in range(2):
+        installation.start(document(3, 431 + number), idempotency_key=f"kept-{number}")
+    installation.postgres.ask(earlier, [old, *working])
+    assert installation.service.prune(30, dry_run=True).executions == 1
+    removed = [installation.service.prune(30)]
+    installation.control.wait_for(faults[1])
+    assert installation.service.cancel(working[1]).cancelled_now
+    removed.append(installation.service.prune(30))
+    installation.service.resume(working[1])
+    while any(not installation.service.get_status(each).status.is_terminal for each in working):
+        removed.append(installation.service.prune(30))
+    assert [(each.executions, each.dagster_runs) for each in removed if each.executions] == [(1, 1)]
+    with pytest.raises(WorkflowNotFoundError):
+        installation.service.get_status(old)
+    assert installation.postgres.ask("SELECT 1 FROM runs WHERE run_id = %s", run_id) == []
+    assert installation.postgres.ask("SELECT 1 FROM event_logs WHERE run_id = %s LIMIT 1", run_id) == []
+    installation.wait_completed(working)
+    assert_sound(installation, working, faults=4)
 
 
 def test_46_signals_cancels_and_checkpoints_never_lock_each_other_out(installation: Installation) -> None:
