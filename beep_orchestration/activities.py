@@ -3,10 +3,10 @@
 import asyncio
 import inspect
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Generic, TypeVar, cast
 
@@ -73,6 +73,15 @@ class Activity(Generic[Output]):
         return canonical_digest(self.input_json())
 
 
+@dataclass
+class _Counted:
+    """The activities of a type that this run's stage has named, and completed ones that it has not named yet."""
+
+    named: set[str] = field(default_factory=set)
+    unnamed: dict[str, ActivityRow] = field(default_factory=dict)
+    total: int = 0
+
+
 class ActivityRunner:
     """Runs activities for one claimed execution.
 
@@ -88,52 +97,142 @@ class ActivityRunner:
         is_replay = claim.epoch is None
         self._writer = None if is_replay else CheckpointWriter(database, claim, lease_seconds=lease_seconds)
         self._signals = SignalReader(database, claim.execution.id)
+        self._counted: dict[str, _Counted] = {}
+        self._is_ended = False
 
     @property
     def stopped(self) -> BeepError | None:
         """Why nothing more can be committed, None while all is well."""
         return None if self._writer is None else self._writer.stopped
 
+    def stop_listener(self, listener: Callable[[], object]) -> AbstractContextManager[None]:
+        """See `CheckpointWriter.stop_listener`."""
+        return nullcontext() if self._writer is None else self._writer.stop_listener(listener)
+
     def waits(self, *, park_after_seconds: float) -> Waits:
         """The execution's waits, under the same claim."""
         return Waits(self._database, self._claim, self._writer, self._signals, park_after_seconds=park_after_seconds)
 
     def run(self, activity_type: str, activities: Sequence[Activity[Output]], *, concurrency: int) -> list[Output]:
-        """Run, or recall, the activities of one type; their outputs in the order of the activities."""
-        with self._database.transaction() as tables:
-            latest = tables.activities.load_latest(self._claim.execution.id, activity_type)
+        """Run, or recall, the activities of one type; their outputs in the order of the activities.
+
+        A stage may call this several times. What failed for good is not tried again before the execution is resumed:
+        `ActivityFailedError` is raised as it was the first time, so that a stage which catches it goes on as it did.
+        """
+        latest = self._load_latest(activity_type)
+        for activity in activities:
+            self._raise_failure(activity, latest.get(activity.name))
         recorded = {a.name: latest[a.name].output for a in activities if self._is_reusable(a, latest.get(a.name))}
         adapters = _Adapters()
         outputs = {a.name: adapters.of(a).validate_python(recorded[a.name]) for a in activities if a.name in recorded}
         missing = [activity for activity in activities if activity.name not in recorded]
         if self._writer is not None:
-            names = {activity.name for activity in activities}
-            stale = [row for row in latest.values() if row.activity_name not in names]
-            begin = BeginStage(
-                activity_type=activity_type,
-                total=len(activities),
-                done=len(recorded),
-                retired=tuple(_retired(row) for row in stale if row.status is ActivityStatus.COMPLETED),
-            )
-            stage = _Stage(
-                self._database, self._writer, self._signals, self._claim, activity_type, latest, concurrency, adapters
-            )
-            outputs |= asyncio.run(stage.run(begin, missing))
+            begin = self._count(activity_type, [activity.name for activity in activities], latest)
+            redone = sum(1 for a in missing if a.name in latest and latest[a.name].status is ActivityStatus.COMPLETED)
+            stage = self._stage(self._writer, activity_type, latest, concurrency, adapters)
+            try:
+                asyncio.run(stage.run(replace(begin, done=begin.done - redone), missing))
+            finally:
+                outputs |= stage.outputs
+                self._counted[activity_type].named -= {a.name for a in activities if a.name not in outputs}
         elif missing:
             raise IncompleteStageError(self._claim.execution.id, activity_type, len(recorded), len(activities))
         return [cast(Output, outputs[activity.name]) for activity in activities]
 
-    def _is_reusable(self, activity: Activity[Any], row: ActivityRow | None) -> bool:
-        """Whether the recorded output counts; that of a completed execution does under any code."""
+    def enter_race(self, activity_type: str) -> dict[str, ActivityRow]:
+        """Count a stage's activities before some of them race; the newest attempt of each."""
+        latest = self._load_latest(activity_type)
+        if self._writer is not None:
+            self._writer.commit(self._count(activity_type, (), latest)).result()
+        return latest
+
+    async def contend(
+        self, activity_type: str, activity: Activity[Output], latest: Mapping[str, ActivityRow]
+    ) -> tuple[CompleteAttempt | None, Output]:
+        """Try an activity as `run` does; what it yields is for the race to commit; None if it is recorded."""
+        row = latest.get(activity.name)
+        self._raise_failure(activity, row)
+        if self._writer is None or (row is not None and self._is_reusable(activity, row)):
+            return None, self._recalled(activity, row)
+        return await self._stage(self._writer, activity_type, latest, 1, _Adapters()).contend(activity)
+
+    def count_winner(self, activity_type: str, activity: Activity[Any]) -> None:
+        """The activity has won its race: it is one of its stage's."""
+        counted = self._counted[activity_type]
+        if counted.unnamed.pop(activity.name, None) is None:
+            counted.total += 1
+        counted.named.add(activity.name)
+
+    def recall(self, activity_type: str, activity: Activity[Output]) -> Output:
+        """The output of an activity that won a race, whatever its code is now."""
+        latest = self._load_latest(activity_type)
+        self._count(activity_type, [activity.name], latest)
+        return self._recalled(activity, latest.get(activity.name))
+
+    def end_stage(self, activity_type: str) -> None:
+        """Retire what other code recorded for a stage whose present code did not name it."""
+        counted = self._counted.get(activity_type)
+        if counted is None or self._writer is None or self._is_ended:
+            return
+        total = len(counted.named)
+        if counted.unnamed or counted.total != total:
+            retired = tuple(_retired(row) for row in counted.unnamed.values())
+            self._writer.commit(
+                BeginStage(activity_type=activity_type, total=total, done=total, retired=retired)
+            ).result()
+
+    def _count(self, activity_type: str, names: Iterable[str], latest: Mapping[str, ActivityRow]) -> BeginStage:
+        """Completed activities that the stage has not named yet count too: it may name them later."""
+        counted = self._counted.setdefault(activity_type, _Counted())
+        counted.named.update(names)
+        completed = {name for name, row in latest.items() if row.status is ActivityStatus.COMPLETED}
+        counted.unnamed = {name: latest[name] for name in completed - counted.named}
+        counted.total = len(counted.named | completed)
+        return BeginStage(activity_type=activity_type, total=counted.total, done=len(completed))
+
+    def _stage(
+        self,
+        writer: CheckpointWriter,
+        activity_type: str,
+        latest: Mapping[str, ActivityRow],
+        concurrency: int,
+        adapters: "_Adapters",
+    ) -> "_Stage":
+        return _Stage(self._database, writer, self._signals, self._claim, activity_type, latest, concurrency, adapters)
+
+    def _load_latest(self, activity_type: str) -> dict[str, ActivityRow]:
+        with self._database.transaction() as tables:
+            return tables.activities.load_latest(self._claim.execution.id, activity_type)
+
+    def _recalled(self, activity: Activity[Output], row: ActivityRow | None) -> Output:
         if row is None or row.status is not ActivityStatus.COMPLETED:
-            return False
+            raise IncompleteStageError(self._claim.execution.id, activity.name, 0, 1)
+        return cast(Output, TypeAdapter(activity.output_type).validate_python(row.output))
+
+    def _raise_failure(self, activity: Activity[Any], row: ActivityRow | None) -> None:
+        """Raise `ActivityFailedError` if this very activity has failed for good since the execution was resumed."""
+        if row is None or row.error is None or row.error.activity_name is None:
+            return  # a retry would follow it, or it was interrupted: errors of activities name them
+        resumed_at = self._claim.execution.resumed_at
+        if resumed_at is not None and row.completed_at is not None and row.completed_at <= resumed_at:
+            return
+        if self._is_same(activity, row):
+            raise ActivityFailedError(activity.name, row.attempt_number, row.error.type, row.error.message)
+
+    def _is_same(self, activity: Activity[Any], row: ActivityRow) -> bool:
+        """Whether a row tells of this input and code; that of a completed execution does of any."""
         is_same = row.input_digest == activity.input_digest() and row.code_version == activity.code_version
         return is_same or self._writer is None
+
+    def _is_reusable(self, activity: Activity[Any], row: ActivityRow | None) -> bool:
+        """Whether the recorded output counts; that of a completed execution does under any code."""
+        return row is not None and row.status is ActivityStatus.COMPLETED and self._is_same(activity, row)
 
     def complete(self, output: Json) -> None:
         """Commit the execution's output; nothing happens if it was completed before."""
         if self._writer is not None:
             self._writer.commit(EndExecution(output=output)).result()
+            self._is_ended = True
 
     def fail(self, error: ErrorInfo) -> None:
         """Commit the execution's failure, unless this run has lost its claim or the execution has ended."""
@@ -168,7 +267,7 @@ class _Stage:
     signals: SignalReader
     claim: Claim
     activity_type: str
-    latest: dict[str, ActivityRow]
+    latest: Mapping[str, ActivityRow]
     concurrency: int
     adapters: "_Adapters"
     outputs: dict[str, Any] = field(default_factory=dict)
@@ -199,6 +298,17 @@ class _Stage:
             raise Parked(await asyncio.to_thread(self._pause))
         return self.outputs
 
+    async def contend(self, activity: Activity[Output]) -> tuple[CompleteAttempt, Output]:
+        """Run an activity whose output is not to be committed unless it is the first."""
+        one = self._next(activity)
+        self.threads = DaemonThreads(1)
+        try:
+            if not one.wait_seconds:
+                await self._commit(one.start)
+            return await self._yielded(one)
+        finally:
+            self.threads.close()
+
     def _pause(self) -> Wait:
         with self.database.transaction() as tables:
             since = tables.executions.load_clock()
@@ -222,6 +332,11 @@ class _Stage:
 
     async def _run(self, one: _Next, waiting: Iterator[_Next]) -> _Next | None:
         """Run an activity to its completion; the next one, whose attempt has begun by then unless it has to wait."""
+        complete, output = await self._yielded(one)
+        return await self._complete(one.activity, complete, output, waiting)
+
+    async def _yielded(self, one: _Next) -> tuple[CompleteAttempt, Any]:
+        """Try an activity until it yields its output, or has used up its attempts."""
         activity, start = one.activity, one.start
         last_attempt = start.attempt.attempt_number + activity.retry.maximum_attempts - 1
         if one.wait_seconds:
@@ -232,6 +347,9 @@ class _Stage:
             try:
                 result = await self._execute(activity, attempt)
                 text, output = storable_output(activity, result, self.adapters.of(activity))
+            except asyncio.CancelledError:
+                self.signals.dismiss(attempt.id)
+                raise
             except Exception as error:  # noqa: BLE001 - whatever an activity raises is its failure
                 self.signals.forget(attempt.id)
                 retry = await self._record_failure(activity, attempt, error, last_attempt)
@@ -239,8 +357,7 @@ class _Stage:
                 await self._commit(start)
             else:
                 used = self.signals.taken_by(attempt.id)
-                complete = CompleteAttempt(attempt=attempt, output=text, consumed=used)
-                return await self._complete(activity, complete, output, waiting)
+                return CompleteAttempt(attempt=attempt, output=text, consumed=used), output
 
     async def _complete(
         self, activity: Activity[Any], complete: CompleteAttempt, output: Any, waiting: Iterator[_Next]

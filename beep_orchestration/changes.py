@@ -61,11 +61,16 @@ class BeginWait:
 
 @dataclass(frozen=True, kw_only=True)
 class EndWait:
-    """What was waited for has come: this signal, or none but the time."""
+    """What was waited for has come: this signal, or none but the time.
+
+    If it was a race, an activity may have `won` it, and those that are `superseded` have lost it.
+    """
 
     attempt: NewAttempt
     output: str
     consumed: tuple[WorkflowSignalId, ...] = ()
+    won: CompleteAttempt | None = None
+    superseded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +114,7 @@ class ChangeGroup:
                     group.begun_waits.append(change)
                 case EndWait():
                     group.ended_waits.append(change)
+                    group.completed.extend([change.won] if change.won else [])
                 case EndExecution():
                     group.ended.append(change)
         return group
@@ -132,6 +138,11 @@ class ChangeGroup:
         others = self.failed or self.begun_waits or self.ended_waits or self.ended
         return not (self.is_empty or retires or adopts or consumes or others)
 
+    @property
+    def superseded(self) -> list[str]:
+        """The activities that have lost their race."""
+        return [name for ended in self.ended_waits for name in ended.superseded]
+
     def newest_activity(self, current: str | None) -> str | None:
         """The execution's current activity after these changes."""
         if self.ended:
@@ -152,12 +163,17 @@ class ChangeGroup:
             stages[kind] = stages[kind].model_copy(update={"attempts": stages[kind].attempts + 1})
         waits = {wait.activity_name: wait for wait in checkpoint.waiting_for}
         for begun in self.begun_waits:
-            waits[begun.wait.activity_name] = begun.wait
+            if begun.wait.signals or begun.wait.deadline:
+                waits[begun.wait.activity_name] = begun.wait
             if begun.is_new:
                 kind = begun.attempt.activity_type
                 stage = stages.get(kind, StageProgress(done=0, total=0))
                 is_first = begun.attempt.attempt_number == 1
                 stages[kind] = StageProgress(done=stage.done, total=stage.total + is_first, attempts=stage.attempts + 1)
+        for ended in self.ended_waits:
+            if ended.won is not None:
+                kind = ended.won.attempt.activity_type
+                stages[kind] = stages[kind].model_copy(update={"total": stages[kind].total + 1})
         for change in self.yielded:
             kind = change.attempt.activity_type
             waits.pop(change.attempt.activity_name, None)

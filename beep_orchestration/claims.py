@@ -84,6 +84,7 @@ def _try_claim(
         return Claim(execution=execution, dagster_run_id=launch.dagster_run_id, epoch=None)
     if execution.status is not ExecutionStatus.RUNNING:
         _resume_or_refuse(tables, execution, launch, lease_seconds)
+        execution = tables.executions.load(execution.id)
         return _take(tables, execution, launch.dagster_run_id, lease_seconds)  # its last run has nothing left to do
     holder = tables.runs.find_holder(execution.id, execution.epoch)
     if holder is not None and holder.dagster_run_id != launch.dagster_run_id and not holder.lease_is_over:

@@ -47,6 +47,7 @@ _COMPLETION_POINTS: dict[_When, faults.FaultPoint] = {
     "after": "after_completion_commit",
 }
 
+_SUPERSEDED = ErrorInfo(type="Superseded", message="another branch of its race was first")
 _MAXIMUM_GROUP = 200
 _TICK_SECONDS = 1.0
 _RECONNECT_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -268,6 +269,7 @@ class CheckpointWriter:
         if (started, completed, failed) != (len(pending), len(group.yielded), len(group.failed)):
             raise ClaimLostError(self._execution.id, self._run_id, "an attempt of this run was closed by another")
         tables.activities.save_pending([(c.retry, c.wait_seconds) for c in group.failed if c.retry is not None])
+        tables.activities.fail_open(self._execution.id, _SUPERSEDED, names=group.superseded)
         used = [(signal_id, change.attempt.id) for change in group.yielded for signal_id in change.consumed]
         if tables.signals.consume(used) != len(used):
             raise ClaimLostError(self._execution.id, self._run_id, "a signal was consumed by another")

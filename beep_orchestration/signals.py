@@ -31,6 +31,7 @@ class SignalReader:
         self._execution_id = execution_id
         self._lock = threading.Lock()
         self._taken: dict[WorkflowSignalId, WorkflowActivityId] = {}
+        self._dismissed: set[WorkflowActivityId] = set()
         self._news: set[threading.Event] = set()
         self._is_interrupted = False
 
@@ -38,12 +39,12 @@ class SignalReader:
         """The first signal of these names that nobody has taken, waited for; None after the timeout, in seconds.
 
         Waits without a limit if `timeout` is None. A database that is away while this waits is asked again until it is
-        back. Also None once the reader is interrupted.
+        back. Also None once the reader is interrupted or the taker dismissed.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         news = threading.Event()
         with self._listed(news), self._database.notifications.subscription(SIGNAL_SENT, self._execution_id, news.set):
-            while not self._is_interrupted:
+            while not self.is_over_for(taker):
                 is_last = deadline is not None and time.monotonic() >= deadline
                 found = self._look(names, taker, is_last=is_last)
                 if found is not None or is_last:
@@ -57,6 +58,8 @@ class SignalReader:
     def poll(self, names: Collection[str], taker: WorkflowActivityId) -> SignalRow | None:
         """As `take`, without waiting. Raises `DatabaseUnavailableError`."""
         with self._lock, self._database.transaction() as tables:
+            if taker in self._dismissed:
+                return None
             rows = tables.signals.load_unconsumed(self._execution_id, names, limit=len(self._taken) + 1)
             found = next((row for row in rows if row.id not in self._taken), None)
             if found is not None:
@@ -73,16 +76,25 @@ class SignalReader:
         with self._lock:
             self._taken = {signal_id: holder for signal_id, holder in self._taken.items() if holder != taker}
 
+    def dismiss(self, taker: WorkflowActivityId) -> None:
+        """As `forget`, for one who may still be waiting: it returns, and is handed nothing any more."""
+        with self._lock:
+            self._dismissed.add(taker)
+        self.forget(taker)
+        self._wake_all()
+
     def interrupt(self) -> None:
         """Let everybody who waits return."""
         self._is_interrupted = True
+        self._wake_all()
+
+    def is_over_for(self, taker: WorkflowActivityId) -> bool:
+        """Whether a taker is handed nothing any more."""
+        return self._is_interrupted or taker in self._dismissed
+
+    def _wake_all(self) -> None:
         for news in tuple(self._news):
             news.set()
-
-    @property
-    def is_interrupted(self) -> bool:
-        """Whether nothing is handed out any more."""
-        return self._is_interrupted
 
     def _look(self, names: Collection[str], taker: WorkflowActivityId, *, is_last: bool) -> SignalRow | None:
         try:
@@ -132,7 +144,7 @@ def receive(name: str, *, timeout: float | None = None) -> BaseModel | None:
     receiver = _receiver()
     model = receiver.workflow_type.signal_model(name)
     signal = receiver.reader.take((name,), receiver.attempt_id, timeout=timeout)
-    if receiver.reader.is_interrupted:
+    if receiver.reader.is_over_for(receiver.attempt_id):
         raise AbandonedError
     return None if signal is None else model.model_validate(signal.payload)
 

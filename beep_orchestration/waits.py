@@ -5,23 +5,25 @@ wait begins, so it holds over crashes, parking and restarts. How it ended is its
 recall.
 """
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel
 
-from beep_orchestration.changes import BeginWait, EndWait
+from beep_orchestration.changes import BeginWait, CompleteAttempt, EndWait
 from beep_orchestration.claims import Claim
 from beep_orchestration.commits import CheckpointWriter
 from beep_orchestration.digests import canonical_digest
 from beep_orchestration.errors import IncompleteStageError
-from beep_orchestration.ids import WorkflowActivityId
+from beep_orchestration.ids import WorkflowActivityId, WorkflowSignalId
 from beep_orchestration.models import ActivityStatus, Wait
 from beep_orchestration.parking import Parked
 from beep_orchestration.persistence import ActivityRow, Database, SignalRow
 from beep_orchestration.persistence.activities import NewAttempt
+from beep_orchestration.persistence.notifications import LONGEST_SILENCE_SECONDS
 from beep_orchestration.signals import SignalReader
 
 WAIT = "wait"
@@ -35,6 +37,11 @@ class ReceivedSignal(BaseModel):
     payload: Any
     sequence: int
     sent_at: datetime
+
+    @classmethod
+    def of(cls, signal: SignalRow) -> "ReceivedSignal":
+        """As it is stored."""
+        return cls(name=signal.signal_name, payload=signal.payload, sequence=signal.sequence, sent_at=signal.created_at)
 
 
 class Waits:
@@ -66,53 +73,87 @@ class Waits:
 
         Raises `Parked` after a short while without either; `ExecutionCancelledError`, `ClaimLostError`.
         """
-        known = self._load_known()
-        row = known.get(name)
-        if row is not None and row.status is ActivityStatus.COMPLETED:
+        row = self.recorded(name)
+        if row is not None:
             return None if row.output is None else ReceivedSignal.model_validate(row.output)
-        if self._writer is None:
-            raise IncompleteStageError(self._claim.execution.id, WAIT, len(known), len(known) + 1)
-        now = self._load_clock()
+        begun = self.begin(name, signals, seconds=seconds, until=until)
+        try:
+            signal = self.take(begun)
+            received = None if signal is None else ReceivedSignal.of(signal)
+            output = "null" if received is None else received.model_dump_json()
+            self.end(begun, output, () if signal is None else (signal.id,))
+            return received
+        finally:
+            self.dismiss(begun)
+
+    def recorded(self, name: str) -> ActivityRow | None:
+        """The wait of that name, if it has ended."""
+        row = self._load_known().get(name)
+        return row if row is not None and row.status is ActivityStatus.COMPLETED else None
+
+    def begin(
+        self, name: str, signals: Sequence[str], *, seconds: float | None = None, until: datetime | None = None
+    ) -> BeginWait:
+        """Commit that the execution waits. The deadline is the one that was decided when this was first called."""
+        row, writer = self._load_known().get(name), self._claimed_writer()
+        now = self.load_clock()
         deadline = until if seconds is None else now + timedelta(seconds=seconds)
         wait = Wait(activity_name=name, signals=tuple(signals), since=now, deadline=deadline)
         if row is not None:  # an earlier run began to wait, and decided until when
-            begun = Wait.model_validate({**row.input, "activity_name": name})
-            wait = begun.model_copy(update={"signals": wait.signals})
-        attempt = self._attempt(self._writer, wait, row)
+            earlier = Wait.model_validate({**row.input, "activity_name": name})
+            wait = earlier.model_copy(update={"signals": wait.signals})
         is_new = row is None or row.status is not ActivityStatus.PENDING
-        return self._wait(self._writer, BeginWait(attempt=attempt, wait=wait, is_new=is_new), now)
+        begun = BeginWait(attempt=self._attempt(writer, wait, row), wait=wait, is_new=is_new)
+        writer.commit(begun).result()
+        return begun
 
-    def _wait(self, writer: CheckpointWriter, begin: BeginWait, now: datetime) -> ReceivedSignal | None:
-        writer.commit(begin).result()
-        try:
-            signal = self._take(writer, begin.wait, begin.attempt.id, now)
-            received = None if signal is None else _received(signal)
-            output = "null" if received is None else received.model_dump_json()
-            consumed = () if signal is None else (signal.id,)
-            writer.commit(EndWait(attempt=begin.attempt, output=output, consumed=consumed)).result()
-            return received
-        finally:
-            self._reader.forget(begin.attempt.id)
+    def take(self, begun: BeginWait, *, may_park: Callable[[], bool] = lambda: True) -> SignalRow | None:
+        """The signal that is waited for, or None at the deadline, or once the wait is dismissed.
 
-    def _take(self, writer: CheckpointWriter, wait: Wait, taker: WorkflowActivityId, now: datetime) -> SignalRow | None:
-        """The signal, or None at the deadline; raises `Parked` if neither comes soon."""
+        Raises `Parked` if neither comes within a short while, unless it may not park yet.
+        """
+        wait, writer = begun.wait, self._claimed_writer()
         park_at = time.monotonic() + self._park_after_seconds
         with writer.stop_listener(self._reader.interrupt):
             while True:
-                patience = max(park_at - time.monotonic(), 0.0)
-                left = patience if wait.deadline is None else max((wait.deadline - now).total_seconds(), 0.0)
-                signal = self._reader.take(wait.signals, taker, timeout=min(patience, left))
+                patience = max(park_at - time.monotonic(), 0.0) if may_park() else LONGEST_SILENCE_SECONDS
+                left = math.inf if wait.deadline is None else (wait.deadline - self.load_clock()).total_seconds()
+                signal = self._reader.take(wait.signals, begun.attempt.id, timeout=min(patience, max(left, 0.0)))
                 if writer.stopped is not None:
                     raise writer.stopped
                 if signal is not None and (wait.deadline is None or signal.created_at <= wait.deadline):
                     return signal
-                now = self._load_clock()
-                if wait.deadline is not None and now >= wait.deadline:
+                is_late = wait.deadline is not None and self.load_clock() >= wait.deadline
+                if is_late or self._reader.is_over_for(begun.attempt.id):
                     return None
-                if time.monotonic() >= park_at:
+                if time.monotonic() >= park_at and may_park():
                     raise Parked(wait)
 
-    def _load_clock(self) -> datetime:
+    def end(
+        self,
+        begun: BeginWait,
+        output: str,
+        consumed: tuple[WorkflowSignalId, ...],
+        *,
+        won: CompleteAttempt | None = None,
+        superseded: tuple[str, ...] = (),
+    ) -> None:
+        """Commit how the wait ended; see `EndWait`."""
+        end = EndWait(attempt=begun.attempt, output=output, consumed=consumed, won=won, superseded=superseded)
+        self._claimed_writer().commit(end).result()
+
+    def dismiss(self, begun: BeginWait) -> None:
+        """Let whoever takes for this wait return, and others take what it took."""
+        self._reader.dismiss(begun.attempt.id)
+
+    def _claimed_writer(self) -> CheckpointWriter:
+        if self._writer is None:
+            known = self._load_known()
+            raise IncompleteStageError(self._claim.execution.id, WAIT, len(known), len(known) + 1)
+        return self._writer
+
+    def load_clock(self) -> datetime:
+        """The time on the database's clock."""
         with self._database.transaction() as tables:
             return tables.executions.load_clock()
 
@@ -138,9 +179,3 @@ class Waits:
             code_version="wait-1",
             epoch=writer.epoch,
         )
-
-
-def _received(signal: SignalRow) -> ReceivedSignal:
-    return ReceivedSignal(
-        name=signal.signal_name, payload=signal.payload, sequence=signal.sequence, sent_at=signal.created_at
-    )

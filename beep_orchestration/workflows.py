@@ -21,6 +21,7 @@ from beep_orchestration.model_calls import calling_for
 from beep_orchestration.models import Json, RetryPolicy
 from beep_orchestration.parking import Parked
 from beep_orchestration.previews import execution_link, preview
+from beep_orchestration.races import Awaited, Branch, Races, Winner
 from beep_orchestration.resources import ExecutionSession, WorkflowResource
 from beep_orchestration.waits import ReceivedSignal
 from beep_orchestration.workflow_types import ActivityType, WorkflowType, register
@@ -40,7 +41,9 @@ class Stage:
         self.activity_type = activity_type
         self.resources: Any = context.resources
         self.metadata: dict[str, Any] = {"execution": execution_link(session.execution_id)}
+        self._outputs: list[Any] = []
         self._waits = 0
+        self._races = 0
 
     @property
     def execution_id(self) -> WorkflowExecutionId:
@@ -75,12 +78,13 @@ class Stage:
         )
 
     def run(self, activities: Sequence[Activity[Output]], *, concurrency: int = 1) -> list[Output]:
-        """Run the stage's activities, or recall their outputs; see `ActivityRunner.run`.
+        """Run activities of the stage, or recall their outputs; see `ActivityRunner.run`.
 
-        Called once in a stage, because the stage after it is given what is recorded for all of them.
+        The stage after it is given what is recorded for all of them, however often this is called.
         """
         outputs = self.session.run(self.activity_type.name, activities, concurrency=concurrency)
-        self.metadata |= {"activities": len(outputs), **preview(outputs)}
+        self._outputs += outputs
+        self.metadata |= {"activities": len(self._outputs), **preview(self._outputs)}
         return outputs
 
     def await_signal(self, *names: str, timeout: float | None = None) -> ReceivedSignal | None:
@@ -89,14 +93,9 @@ class Stage:
         After a short while the run ends and no process is held; the signal, or the time, starts the next one. A signal
         that was sent before is found at once, and each ends one wait only. Recorded once: see `Waits.wait`.
         """
-        kind = self.session.workflow_type
-        for name in names:
-            kind.signal_model(name)
+        self._check_signals(names)
         received = self._wait(names, seconds=timeout)
-        if received is None:
-            return None
-        payload = kind.signal_model(received.name).model_validate(received.payload)
-        return received.model_copy(update={"payload": payload})
+        return None if received is None else self._modelled(received)
 
     def sleep(self, seconds: float) -> None:
         """Wait, without a process, for so many seconds from the moment at which this was first reached."""
@@ -106,9 +105,49 @@ class Stage:
         """Wait, without a process, until that time on the database's clock."""
         self._wait((), until=when)
 
+    def signal_branch(self, *names: str, timeout: float | None = None) -> Awaited:
+        """A branch of a race that `await_signal` would be."""
+        self._check_signals(names)
+        return Awaited(signals=names, seconds=timeout)
+
+    def timer_branch(self, seconds: float | None = None, *, until: datetime | None = None) -> Awaited:
+        """A branch of a race that ends so many seconds after the race began, or at that time."""
+        if (seconds is None) == (until is None):
+            raise ValueError("a timer needs either seconds or a time")
+        return Awaited(seconds=seconds, until=until)
+
+    def first_of(self, **branches: Branch) -> Winner:
+        """Which of several branches is first: activities of this stage, signals, timers; see `Races.run`.
+
+        Recorded once, with what came of it: a later run gets the same winner. An activity that won is one of the
+        stage's; those that lost are interrupted, and their attempts closed as `Superseded`.
+        """
+        names = [branch.name for branch in branches.values() if isinstance(branch, Activity)]
+        if not branches or len(set(names)) < len(names):
+            raise ValueError("a race needs branches, and its activities names of their own")
+        races = Races(self.session.waits, self.session.runner, self.activity_type.name)
+        winner = races.run(f"{self.activity_type.name}-race-{self._races}", branches)
+        self._races += 1
+        if isinstance(winner.value, ReceivedSignal):
+            return Winner(winner.branch, self._modelled(winner.value))
+        return winner
+
+    def end(self) -> None:
+        """The stage has named all of its activities; see `ActivityRunner.end_stage`."""
+        self.session.runner.end_stage(self.activity_type.name)
+
     def complete(self, output: BaseModel | Json) -> None:
         """Commit the execution's output: it is completed, and nothing may follow."""
+        self.end()
         self.session.runner.complete(output.model_dump(mode="json") if isinstance(output, BaseModel) else output)
+
+    def _check_signals(self, names: Sequence[str]) -> None:
+        for name in names:
+            self.session.workflow_type.signal_model(name)
+
+    def _modelled(self, received: ReceivedSignal) -> ReceivedSignal:
+        payload = self.session.workflow_type.signal_model(received.name).model_validate(received.payload)
+        return received.model_copy(update={"payload": payload})
 
     def _wait(
         self, names: Sequence[str], *, seconds: float | None = None, until: datetime | None = None
@@ -145,6 +184,7 @@ def stage_op(
                 with workflow.claimed(None if config is None else context.op_config) as session:
                     stage = Stage(context, session, kind)
                     outputs = function(stage, **inputs)
+                    stage.end()
             except Parked as parked:
                 workflow.session().parked.append(parked.wait)
                 context.log.info(f"parked: {parked}; the execution goes on in another run")

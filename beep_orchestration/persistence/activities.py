@@ -143,11 +143,15 @@ class Activities:
         )
         return self._connection.execute(statement).rowcount
 
-    def fail_open(self, execution_id: WorkflowExecutionId, error: ErrorInfo) -> int:
-        """Close every attempt that is under way or waits for its retry, because the execution has ended.
+    def fail_open(
+        self, execution_id: WorkflowExecutionId, error: ErrorInfo, *, names: Sequence[str] | None = None
+    ) -> int:
+        """Close every attempt that is under way or waits for its retry, or those of some activities.
 
         One that waited has the same start as end, because it never started.
         """
+        if names is not None and not names:
+            return 0
         now = func.statement_timestamp()  # one time for both, which clock_timestamp() would not be
         is_pending = activity.c.status == ActivityStatus.PENDING
         statement = (
@@ -160,6 +164,8 @@ class Activities:
                 completed_at=now,
             )
         )
+        if names is not None:
+            statement = statement.where(activity.c.activity_name.in_(names))
         return self._connection.execute(statement).rowcount
 
     def list_open_names(self, execution_id: WorkflowExecutionId, *, limit: int) -> list[str]:

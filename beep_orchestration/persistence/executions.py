@@ -33,6 +33,7 @@ _COLUMNS = (
     execution.c.launch_at,
     execution.c.launches,
     execution.c.paused_at,
+    execution.c.resumed_at,
     execution.c.trace_parent,
 )
 

@@ -48,6 +48,7 @@ class ExecutionRow:
     launch_at: datetime | None
     launches: int
     paused_at: datetime | None
+    resumed_at: datetime | None
     trace_parent: str | None
 
 

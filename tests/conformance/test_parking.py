@@ -12,11 +12,13 @@ from sqlalchemy import make_url
 
 from beep_orchestration import service as service_module
 from beep_orchestration.errors import BeepError, DatabaseUnavailableError, ExecutionCancelledError, WorkflowStateError
+from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.models import ExecutionStatus
 from beep_orchestration.workflows import Stage
 from tests.conformance.owners import Owners, note, part
 from tests.durability.workflow import load
 from tests.postgres import PostgresServer
+from tests.waiting import wait_until
 
 
 def test_23_parking_is_no_error_to_the_workflow(owners: Owners) -> None:
@@ -123,3 +125,38 @@ def shut_down(postgres: PostgresServer, database_url: str) -> Iterator[None]:
         yield
     finally:
         postgres.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(database))
+
+
+def test_28_a_sleep_between_two_parts_of_an_activity_type_parks_and_resumes(owners: Owners) -> None:
+    execution = owners.start()
+
+    def body(stage: Stage) -> Any:
+        first = stage.run([part(stage, "one")])
+        stage.sleep(0.3)
+        return [*first, *stage.run([part(stage, "two")])]
+
+    owners.own(execution, body)
+    assert owners.calls() == ["one"]
+    wait_until(lambda: is_due(owners, execution))
+    owners.own(execution, body)
+    assert owners.service.result(execution) == {"value": ["one", "two"]}
+    assert owners.calls() == ["one", "two"]
+
+
+def test_28_what_a_stage_completed_after_its_sleep_is_kept_when_its_owner_dies(owners: Owners) -> None:
+    execution = owners.start()
+    owners.own_and_die(execution, sleeps_between_parts, "after_checkpoint_commit", "part-two")
+    owners.own(execution, sleeps_between_parts)
+    assert owners.service.result(execution) == {"value": ["one", "two"]}
+    assert owners.calls() == ["one", "two"]
+
+
+def sleeps_between_parts(stage: Stage) -> Any:
+    first = stage.run([part(stage, "one")])
+    stage.sleep(0)
+    return [*first, *stage.run([part(stage, "two")])]
+
+
+def is_due(owners: Owners, execution: WorkflowExecutionId) -> bool:
+    with owners.database.transaction() as tables:
+        return tables.executions.take(execution, next_try_seconds=0)

@@ -26,6 +26,7 @@ from beep_orchestration.errors import (
 from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.models import ActivityStatus, ErrorInfo, ExecutionStatus, RetryPolicy
 from beep_orchestration.persistence import Database
+from beep_orchestration.service import WorkflowService
 from tests.durability.workflow import (
     LONG_LEASE,
     STAGE,
@@ -213,12 +214,18 @@ def test_what_no_retry_mends_is_tried_once(database: Database, error: Exception)
     assert statuses(database, execution) == {f"{STAGE}-0": ["failed"]}
 
 
-def test_attempts_are_used_up_and_a_later_run_has_new_ones(database: Database) -> None:
+def test_attempts_are_used_up_and_a_resume_brings_new_ones(database: Database, service: WorkflowService) -> None:
     execution, journal = start(database), Journal()
     call = FailsFirst([ValueError(f"{number}") for number in range(4)], value=9)
     with running(database, execution, "run-1") as runner, pytest.raises(ActivityFailedError, match="at attempt 3"):
         runner.run(STAGE, [journal.activity(0, call)], concurrency=1)
-    with running(database, execution, "run-1") as runner:
+    with running(database, execution, "run-1") as runner:  # the first died before the execution failed
+        with pytest.raises(ActivityFailedError, match="at attempt 3 with ValueError: 2"):
+            runner.run(STAGE, [journal.activity(0, call)], concurrency=1)
+        runner.fail(ERROR)
+    assert journal.calls[f"{STAGE}-0"] == 3
+    service.resume(execution)
+    with running(database, execution, "run-2") as runner:
         assert runner.run(STAGE, [journal.activity(0, call)], concurrency=1) == [9]
     assert statuses(database, execution) == {f"{STAGE}-0": ["failed"] * 4 + ["completed"]}
 
