@@ -15,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 from pydantic import BaseModel
+from sqlalchemy import text
 
 from beep_orchestration import faults
 from beep_orchestration.activities import Activity
@@ -36,6 +37,15 @@ Closing = Callable[[Stage, list[Any]], Any]
 ONCE = RetryPolicy(maximum_attempts=1)
 THREE_TIMES = RetryPolicy(maximum_attempts=3, first_delay=0, maximum_delay=0)
 _LONGEST_DEATH_SECONDS = 120.0
+_AN_HOUR_LATER = (
+    "UPDATE knowledge_workflow_execution SET launch_at = launch_at - interval '1 hour' WHERE id = :id",
+    """
+    UPDATE knowledge_workflow_activity SET input = input || jsonb_build_object(
+        'since', (input->>'since')::timestamptz - interval '1 hour',
+        'deadline', (input->>'deadline')::timestamptz - interval '1 hour'
+    ) WHERE workflow_execution_id = :id AND activity_type = 'wait'
+    """,
+)
 
 
 class Case(dg.Config):
@@ -167,6 +177,17 @@ class Owners:
         """As after a restart of everything: no run, no session and no memory of Dagster's is left."""
         self.instance = dg.DagsterInstance.ephemeral()
         self.database.engine.dispose()
+
+    def is_due(self, execution: WorkflowExecutionId) -> bool:
+        """Whether a run would be launched for the execution now; who asks has it launched."""
+        with self.database.transaction() as tables:
+            return tables.executions.take(execution, next_try_seconds=0)
+
+    def let_an_hour_pass(self, execution: WorkflowExecutionId) -> None:
+        """Move everything that is written down of the execution's waits into the past."""
+        with self.database.transaction() as tables:
+            for statement in _AN_HOUR_LATER:
+                tables.connection.execute(text(statement), {"id": execution})
 
     def calls(self) -> list[str]:
         """What was noted, in order."""

@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from beep_orchestration.errors import WorkflowStateError
 from beep_orchestration.ids import WorkflowExecutionId
@@ -33,11 +32,6 @@ def send_approval(execution: WorkflowExecutionId) -> None:
         service.signal(execution, "approve", {"by": "Ada"})
 
 
-def is_due(owners: Owners, execution: WorkflowExecutionId) -> bool:
-    with owners.database.transaction() as tables:
-        return tables.executions.take(execution, next_try_seconds=0)
-
-
 def test_07_a_completed_activity_is_not_run_again_after_parking_or_death(owners: Owners) -> None:
     dies = owners.start()
     owners.own_and_die(dies, two_parts, "before_checkpoint_commit", "part-two")
@@ -59,7 +53,7 @@ def test_08_a_waiting_execution_survives_a_restart_and_is_signalled_from_another
 ) -> None:
     execution = owners.start()
     owners.own(execution, a_part_and_a_wait)
-    assert not is_due(owners, execution)
+    assert not owners.is_due(execution)
     end_sessions(database_url)
     owners.restart()
     owners.elsewhere(send_approval, execution)
@@ -80,33 +74,14 @@ def test_09_a_durable_sleep_wakes_after_a_restart_and_not_before_its_time(owners
     (wait,) = row.checkpoint.waiting_for
     assert row.launch_at == wait.deadline == wait.since + timedelta(hours=1)
     owners.restart()
-    assert not is_due(owners, execution)
+    assert not owners.is_due(execution)
     owners.own(execution, body)  # a run that comes too early
     assert owners.calls() == []
     assert load(owners.database, execution).launch_at == wait.deadline
-    let_an_hour_pass(owners, execution)
-    assert is_due(owners, execution)
+    owners.let_an_hour_pass(execution)
+    assert owners.is_due(execution)
     owners.own(execution, body)
     assert owners.service.result(execution) == {"value": ["one"]}
-
-
-def let_an_hour_pass(owners: Owners, execution: WorkflowExecutionId) -> None:
-    """Move everything that is written down into the past."""
-    an_hour = "interval '1 hour'"
-    with owners.database.transaction() as tables:
-        tables.connection.execute(
-            text(f"UPDATE knowledge_workflow_execution SET launch_at = launch_at - {an_hour} WHERE id = :id"),
-            {"id": execution},
-        )
-        tables.connection.execute(
-            text(
-                "UPDATE knowledge_workflow_activity SET input = jsonb_set(jsonb_set(input, '{deadline}', "
-                f"to_jsonb((input->>'deadline')::timestamptz - {an_hour})), '{{since}}', "
-                f"to_jsonb((input->>'since')::timestamptz - {an_hour})) "
-                "WHERE workflow_execution_id = :id AND activity_type = 'wait'"
-            ),
-            {"id": execution},
-        )
 
 
 @pytest.mark.skip(reason=NO_CHILDREN)
