@@ -119,16 +119,18 @@ def _require_known_provider(model: str) -> None:
     raise InvalidInputError("extractor", problem, remedy)
 
 
-_models: "dict[Settings, LanguageModel]" = {}
+_models: "list[tuple[Settings, LanguageModel]]" = []
 _models_lock = threading.Lock()
 
 
 def language_model(settings: Settings) -> "LanguageModel":
     """The model of this process, whose limits all its executions share; a forked process begins with none."""
     with _models_lock:
-        if settings not in _models:
-            _models[settings] = LanguageModel(settings)
-        return _models[settings]
+        known = next((model for its, model in _models if its == settings), None)  # settings have no hash
+        if known is None:
+            known = LanguageModel(settings)
+            _models.append((settings, known))
+        return known
 
 
 os.register_at_fork(after_in_child=_models.clear)
