@@ -42,7 +42,7 @@ bench: $(BENCH)/.installed $(PREFECT)/.installed ## Compare with stock Dagster, 
 	@BENCH_PREFECT_PYTHON=$(CURDIR)/$(PREFECT)/bin/python $(BENCH)/bin/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 scores: $(INSTALLED) ## Score an extractor on data by others: make scores DATA=folder EXTRACTOR=local
-	@$(BIN)/python -m benchmarks.scores $(DATA) --extractor $(or $(EXTRACTOR),local)
+	@$(BIN)/python -m benchmarks.scores $(DATA) --extractor $(or $(EXTRACTOR),local) $(if $(SENTENCES),--sentences $(SENTENCES))
 
 migration: $(INSTALLED) ## Write a migration for changed tables: make migration MESSAGE="what changes"
 	@$(BIN)/python migrations/write.py "$(MESSAGE)"

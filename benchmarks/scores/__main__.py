@@ -3,20 +3,30 @@
 import argparse
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.table import Table
 
+from beep_orchestration.errors import InvalidInputError
 from beep_orchestration.extraction import Extractors, local_extractors, taught_extractors
+from beep_orchestration.extraction.llm import llm_extractors
+from beep_orchestration.extraction.llm.calls import UnrecordedCalls
+from beep_orchestration.extraction.llm.language_model import language_model, require_llm
+from beep_orchestration.extraction.model import ExtractionOptions
+from beep_orchestration.settings import load_settings
 from benchmarks.scores.answers import answer, examples, named_entities
 from benchmarks.scores.data import Benchmark, Sentence, load_benchmarks, load_named_documents
 from benchmarks.scores.names import score_names
 from benchmarks.scores.speed import measure
 from benchmarks.scores.triples import score_sentence, summed_up
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 DOCUMENTS = Path(__file__).parents[2] / "examples" / "documents"
 
@@ -34,41 +44,58 @@ _TRIPLE_COLUMNS = {
     "invented_subjects": "invented subjects",
     "invented_objects": "objects",
 }
-_EXTRACTORS: dict[str, Callable[[Benchmark], Extractors]] = {
-    "local": lambda _: local_extractors(),
-    "taught": lambda benchmark: taught_extractors(examples(benchmark)),
-}
+_THREADS = {"llm": 16}
+"""How many sentences are answered at the same time; the local model is used by one thread at a time."""
+
+
+def _extractors(name: str, benchmark: Benchmark | None) -> Extractors:
+    """Those to be scored; what is not about an ontology of the benchmark has no examples to learn from."""
+    if name == "llm":
+        require_llm(load_settings(), ExtractionOptions())
+        return llm_extractors(UnrecordedCalls(language_model(load_settings())))
+    if name == "taught" and benchmark is not None:
+        return taught_extractors(examples(benchmark))
+    return local_extractors()
 
 
 def main() -> None:
     """Score what the folder holds."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scores")
     parser.add_argument("folder", type=Path, help="Text2KGBench and Re-DocRED files, in it or below it")
-    parser.add_argument("--extractor", choices=_EXTRACTORS, default="local")
+    parser.add_argument("--extractor", choices=("local", "taught", "llm"), default="local")
+    parser.add_argument("--sentences", type=int, help="at most so many of each file, for calls that cost money")
     parser.add_argument("--output", type=Path, help="default: benchmarks/scores/EXTRACTOR.json")
     arguments = parser.parse_args()
     benchmarks, documents = list(load_benchmarks(arguments.folder)), list(load_named_documents(arguments.folder))
     if not benchmarks and not documents:
         parser.error(f"{arguments.folder} has neither *_ontology.json with *_test.jsonl nor redocred*.jsonl")
+    try:
+        chosen = _extractors(arguments.extractor, None)
+    except InvalidInputError as error:
+        parser.error(str(error))
     results: dict[str, Any] = {"extractor": arguments.extractor}
     if benchmarks:
-        results["triples"] = _triples(benchmarks, _EXTRACTORS[arguments.extractor])
+        results["triples"] = _triples(benchmarks, arguments.extractor, arguments.sentences)
     if documents:
-        found = [list(named_entities(document.text, local_extractors())) for document in documents]
+        found = _each(lambda document: list(named_entities(document.text, chosen)), documents, arguments.extractor)
         results["names"] = asdict(score_names(documents, found))
-    results["speed"] = asdict(measure(_example_texts(), local_extractors()))
+    results["speed"] = asdict(measure(_example_texts(), chosen))
     _show(results)
     output = arguments.output or Path(__file__).with_name(f"{arguments.extractor}.json")
     output.write_text(json.dumps(_rounded(results), indent=1) + "\n", encoding="utf-8")
 
 
-def _triples(benchmarks: Sequence[Benchmark], make: Callable[[Benchmark], Extractors]) -> dict[str, dict[str, float]]:
+def _each(call: Callable[[T], R], values: Sequence[T], extractor: str) -> list[R]:
+    with ThreadPoolExecutor(_THREADS.get(extractor, 1)) as pool:
+        return list(pool.map(call, values))
+
+
+def _triples(benchmarks: Sequence[Benchmark], extractor: str, most: int | None) -> dict[str, dict[str, float]]:
     scores = {}
     for benchmark in benchmarks:
-        extractors = make(benchmark)
-        for part, sentences in (("test", benchmark.test), ("unseen", benchmark.unseen)):
+        for part, sentences in (("test", benchmark.test[:most]), ("unseen", benchmark.unseen[:most])):
             if sentences:
-                scores[f"{benchmark.name} {part}"] = _score(benchmark, sentences, extractors)
+                scores[f"{benchmark.name} {part}"] = _score(benchmark, sentences, extractor)
     for part in ("test", "unseen"):
         of_part = [score for name, score in scores.items() if name.endswith(part)]
         if of_part:
@@ -76,8 +103,9 @@ def _triples(benchmarks: Sequence[Benchmark], make: Callable[[Benchmark], Extrac
     return scores
 
 
-def _score(benchmark: Benchmark, sentences: Sequence[Sentence], extractors: Extractors) -> dict[str, float]:
-    answers = [answer(sentence, benchmark.turtle, extractors) for sentence in sentences]
+def _score(benchmark: Benchmark, sentences: Sequence[Sentence], extractor: str) -> dict[str, float]:
+    extractors = _extractors(extractor, benchmark)
+    answers = _each(lambda sentence: answer(sentence, benchmark.turtle, extractors), sentences, extractor)
     scores = summed_up(
         [
             score_sentence(sentence.text, sentence.triples, given.triples, benchmark.vocabulary)

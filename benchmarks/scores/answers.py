@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from beep_orchestration.errors import InvalidAnswerError
 from beep_orchestration.extraction import (
     Extractors,
     batches,
@@ -32,8 +33,11 @@ class Answer:
 
 
 def answer(sentence: Sentence, turtle: str, extractors: Extractors) -> Answer:
-    """The graph of a document that has this sentence only."""
-    graph = extract(ExtractionInput(document_id=sentence.id, text=sentence.text, ontology=turtle), extractors)
+    """The graph of a document that has this sentence only; nothing where a language model answers something else."""
+    try:
+        graph = extract(ExtractionInput(document_id=sentence.id, text=sentence.text, ontology=turtle), extractors)
+    except InvalidAnswerError:
+        return Answer((), 0)
     ontology = load_ontology(turtle)
     entities = {entity.id: entity for entity in graph.entities}
     ends = [(entities[found.subject], found.predicate, entities[found.object]) for found in graph.relations]

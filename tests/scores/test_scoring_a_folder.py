@@ -60,11 +60,22 @@ def test_names_are_read_by_their_spans(folder: Path) -> None:
     assert found.entities[0].spans == {(0, 3)}
 
 
-def test_a_folder_without_data_is_refused_in_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.scores", str(tmp_path)]
+def _refusal(*arguments: str) -> str:
+    command = [sys.executable, "-m", "benchmarks.scores", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "has neither" in done.stderr
+    return done.stderr
+
+
+def test_a_folder_without_data_is_refused_in_one_line(tmp_path: Path) -> None:
+    assert "has neither" in _refusal(str(tmp_path))
+
+
+def test_a_language_model_that_is_not_configured_is_refused_in_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BEEP_LLM_MODEL", raising=False)
+    assert "set BEEP_LLM_MODEL" in _refusal(str(folder), "--extractor", "llm")
 
 
 def _triple(subject: str, year: str) -> dict[str, str]:
