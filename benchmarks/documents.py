@@ -10,10 +10,10 @@ _SENTENCE = "Ada Lovelace met Charles Babbage in London, and Alan Turing studied
 
 
 def document(
-    chunks: int, *, wait_seconds: float = 0, concurrency: int = 4, chunk_size: int = CHUNK_SIZE
+    chunks: int, *, wait_seconds: float = 0, first_line: str = "", concurrency: int = 4, chunk_size: int = CHUNK_SIZE
 ) -> dict[str, Any]:
-    """An input that is cut into exactly that many chunks of the smallest size."""
-    first = f"wait {wait_seconds}\n" if wait_seconds else ""
+    """An input that is cut into exactly that many chunks; its first line may tell the idle extractors what to do."""
+    first = f"wait {wait_seconds}\n" if wait_seconds else first_line
     options = {"chunk_size": chunk_size, "chunk_overlap": 0, "concurrency": concurrency}
     return {"document_id": f"{chunks}-chunks", "text": _text(first, chunks, options), "options": options}
 

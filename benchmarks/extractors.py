@@ -1,11 +1,18 @@
-"""Extractors that find nothing, after the wait that the document's first line asks for (`wait 0.5`)."""
+"""Extractors that find nothing, after what the document's first line asks for.
+
+`wait 0.5` waits in each activity; `hear 20 FILE` receives so many signals in the first one, and writes when to a file.
+"""
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from beep_orchestration.extraction.model import Candidate, Chunk, Entity, Mention, Relation
 from beep_orchestration.extraction.ontology import Ontology
 from beep_orchestration.extraction.protocols import Extractors
+from beep_orchestration.signals import receive
+
+SIGNAL = "approve"
 
 
 class IdleMentions:
@@ -13,6 +20,8 @@ class IdleMentions:
 
     def extract_mentions(self, text: str, chunk: Chunk, ontology: Ontology) -> list[Mention]:  # noqa: ARG002
         wait(text)
+        if chunk.index == 0:
+            hear(text)
         return []
 
 
@@ -45,3 +54,12 @@ def idle_extractors() -> Extractors:
 def wait(text: str) -> None:
     if text.startswith("wait "):
         time.sleep(float(text[5 : text.index("\n")]))
+
+
+def hear(text: str) -> None:
+    if text.startswith("hear "):
+        _, count, file = text[: text.index("\n")].split(maxsplit=2)
+        for _ in range(int(count)):
+            receive(SIGNAL)
+            with Path(file).open("a") as heard:
+                heard.write(f"{time.time()}\n")

@@ -15,8 +15,6 @@ from beep_orchestration.settings import Settings
 from beep_orchestration.supervisor import running_services
 from beep_orchestration.supervisor.home import free_port
 
-_POLL_SECONDS = 0.02
-
 
 @dataclass(frozen=True)
 class Ours:
@@ -42,7 +40,7 @@ class Ours:
     def run_many(self, given: dict[str, Any], count: int) -> float:
         """Seconds from the first `start` to the last completion."""
         started = time.time()
-        ids = [self.service.start("extraction", given) for _ in range(count)]
+        ids = self.service.start_many("extraction", [given] * count)
         return self.wait_for(ids) - started
 
     def wait_for(self, ids: Sequence[str]) -> float:
@@ -51,9 +49,7 @@ class Ours:
 
     def wait(self, execution_id: str) -> float:
         """When the execution completed, in Unix seconds."""
-        while not (status := self.service.get_status(execution_id)).status.is_terminal:
-            time.sleep(_POLL_SECONDS)
-        return _completion(status)
+        return _completion(self.service.wait(execution_id))
 
 
 def _completion(status: WorkflowStatus) -> float:

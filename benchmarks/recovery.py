@@ -4,13 +4,15 @@ import os
 import signal
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import psycopg
 
 from beep_orchestration.engine.launcher_worker import WORKER_TAG, WorkerIdentity
+from beep_orchestration.models import ExecutionStatus
 from benchmarks.documents import document
+from benchmarks.extractors import SIGNAL
 from benchmarks.ours import Ours
 from benchmarks.results import Result, compare
 
@@ -20,17 +22,26 @@ _QUESTIONS = 500
 
 def recovery(ours: Ours, *, quick: bool) -> Iterator[Result]:
     yield compare("e kill -9 to the next attempt", [_recover(ours) for _ in range(2 if quick else 5)], None, "s")
-    yield compare("e signal stored", _signals(ours, 20 if quick else 100), None, "s")
+    yield compare("e signal sent to received by a running activity", _signals(ours, 20 if quick else 100), None, "s")
 
 
 def status_at_scale(ours: Ours, *, quick: bool) -> Iterator[Result]:
-    """Copies of one execution in the tables; then `get_status` of random ones."""
+    """Copies of one execution of eleven activities in the tables; then questions about random ones, and a new one."""
     for stored in (1_000, 10_000) if quick else (1_000, 10_000, 100_000):
         ids = _fill(ours, stored)
-        asked = [ids[number * 7919 % len(ids)] for number in range(_QUESTIONS)]
-        seconds = sorted(_timed(partial(ours.service.get_status, execution_id)) for execution_id in asked)
-        yield compare(f"e get_status p50, {stored} executions", [statistics.median(seconds)], None, "s")
-        yield compare(f"e get_status p99, {stored} executions", [seconds[int(len(seconds) * 0.99)]], None, "s")
+        asked = [partial(ours.service.get_status, ids[n * 7919 % len(ids)]) for n in range(_QUESTIONS)]
+        yield from _answers(f"get_status, {stored} executions", asked)
+        yield from _answers(f"list, page of 50 of {stored}", [ours.service.list] * (_QUESTIONS // 10))
+        running = partial(ours.service.list, status=ExecutionStatus.RUNNING)
+        yield from _answers(f"list the running of {stored}", [running] * (_QUESTIONS // 10))
+        seconds = [ours.run_one(document(4)) for _ in range(3 if quick else 5)]
+        yield compare(f"g one execution more beside {stored}", seconds, None, "s")
+
+
+def _answers(name: str, questions: Sequence[Callable[[], object]]) -> Iterator[Result]:
+    seconds = sorted(map(_timed, questions))
+    yield compare(f"e {name}, p50", [statistics.median(seconds)], None, "s")
+    yield compare(f"e {name}, p99", [seconds[int(len(seconds) * 0.99)]], None, "s")
 
 
 def _recover(ours: Ours) -> float:
@@ -59,8 +70,19 @@ def _await_attempts(ours: Ours, execution_id: str, count: int) -> None:
 
 
 def _signals(ours: Ours, count: int) -> list[float]:
-    execution_id = ours.service.start("extraction", document(8, wait_seconds=_WAIT_SECONDS))
-    return [_timed(lambda: ours.service.signal(execution_id, "note", {"n": 1})) for _ in range(count)]
+    """Seconds from the call of `signal` to its receipt by an activity that waits for it in the run's process."""
+    heard = ours.settings.data_folder / "heard"
+    execution_id = ours.service.start("extraction", document(1, first_line=f"hear {count} {heard}\n"))
+    _await_attempts(ours, execution_id, 2)
+    seconds = []
+    for number in range(count):
+        sent = time.time()
+        ours.service.signal(execution_id, SIGNAL, {"by": "benchmark"})
+        while not heard.exists() or len(times := heard.read_text().splitlines()) <= number:
+            time.sleep(0.001)
+        seconds.append(float(times[number]) - sent)
+    ours.wait(execution_id)
+    return seconds
 
 
 def _timed(call: Callable[[], object]) -> float:
