@@ -96,11 +96,15 @@ class DagsterClient:
 
     @property
     def _client(self) -> "DagsterGraphQLClient":
-        from dagster_graphql import DagsterGraphQLClient  # noqa: PLC0415 - takes seconds to import; reading needs none
+        # These take seconds to import, and reading needs none of them.
+        from dagster_graphql import DagsterGraphQLClient  # noqa: PLC0415
+
+        from beep_orchestration.engine.kept_connection import KeptConnection  # noqa: PLC0415
 
         client: DagsterGraphQLClient | None = getattr(self._local, "client", None)
         if client is None:
-            client = DagsterGraphQLClient(self._host, port_number=self._port, timeout=math.ceil(self._timeout_seconds))
+            transport = KeptConnection(f"{self.url}/graphql", timeout=math.ceil(self._timeout_seconds))
+            client = DagsterGraphQLClient(self._host, port_number=self._port, transport=transport)
             self._local.client = client
         return client
 
