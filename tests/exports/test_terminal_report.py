@@ -47,6 +47,17 @@ def test_the_report_says_who_found_and_who_reviewed_it() -> None:
     assert "reviewed by Ann: 2 decisions" in report
 
 
+def test_a_sentence_that_states_several_relations_stands_once_below_them() -> None:
+    types = {"Ada Lovelace": "Person", "London": "Place", "Paris": "Place"}
+    facts = [("Ada Lovelace", "born in", "London"), ("London", "named by", "Ada Lovelace")]
+    lines = [line.strip() for line in printed(graph_of(TEXT, types, facts), TEXT).splitlines() if line.strip()]
+    assert lines[-1] == "“Ada Lovelace was born in London.”"
+    assert [line.rpartition("  ")[0] for line in lines[-3:-1]] == [
+        "Ada Lovelace —born in→ London",
+        "London —named by→ Ada Lovelace",
+    ]
+
+
 def test_what_does_not_fit_is_counted() -> None:
     names = {f"N{number:02}": "Person" for number in range(30)}
     facts = [(f"N{number:02}", "knows", "N00") for number in range(1, 30)]

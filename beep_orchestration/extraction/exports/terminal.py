@@ -101,15 +101,20 @@ def _relations(graph: Graph, text: str) -> "list[RenderableType]":
     names = {entity.id: _line(entity.name) for entity in graph.entities}
     surest = sorted(graph.relations, key=lambda relation: -relation.confidence)[:_RELATIONS]
     lines: list[RenderableType] = []
-    for relation in surest:
-        lines.append(_fact(relation, names))
-        lines.extend(
-            Padding(Text(f"“{_sentence(text, span)}”", style="dim italic"), (0, 0, 0, 4))
-            for span in relation.evidence[:1]
-        )
+    for evidence, relations in _by_sentence(surest):
+        lines.extend(_fact(relation, names) for relation in relations)
+        lines.extend(Padding(Text(f"“{_sentence(text, span)}”", style="dim italic"), (0, 0, 0, 4)) for span in evidence)
     if len(graph.relations) > len(surest):
         lines.append(Text(f"and {len(graph.relations) - len(surest):,} more relations", style="dim"))
     return lines
+
+
+def _by_sentence(relations: list[Relation]) -> Iterator[tuple[tuple[Span, ...], list[Relation]]]:
+    """The relations that one sentence states together, in the order of the first of them."""
+    groups: dict[tuple[Span, ...], list[Relation]] = defaultdict(list)
+    for relation in relations:
+        groups[relation.evidence[:1]].append(relation)
+    yield from groups.items()
 
 
 def _fact(relation: Relation, names: dict[str, str]) -> "Text":
