@@ -3,12 +3,13 @@
 import asyncio
 import inspect
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Literal, TypeVar, cast
 
 from pydantic import BaseModel, TypeAdapter
 
@@ -40,6 +41,11 @@ from beep_orchestration.workflow_types import get_workflow_type
 Output = TypeVar("Output")
 
 _LONGEST_RETRY_AFTER_SECONDS = 3_600.0
+_COMPENSATED = ErrorInfo(type="Compensated", message="the execution failed after it, and what it did was undone")
+
+COMPENSATION = "compensation"
+"""The activity type of compensations."""
+
 _NEVER_RETRIED = (PermanentActivityError, InvalidInputError)
 
 
@@ -53,6 +59,10 @@ class Activity(Generic[Output]):
 
     An attempt that takes longer than `timeout` seconds in all, or is silent for `heartbeat_timeout` seconds, has
     failed: a coroutine is cancelled, a thread given up and interrupted when it next runs Python code.
+
+    When its attempts are used up the activity has failed, or with `on_failure="pause"` the execution is paused and a
+    resume tries again. `compensate` undoes what it did, given its output, if the execution fails after it: see
+    `ActivityRunner.fail`.
     """
 
     name: str
@@ -63,6 +73,8 @@ class Activity(Generic[Output]):
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeout: float | None = None
     heartbeat_timeout: float | None = None
+    on_failure: Literal["fail", "pause"] = "fail"
+    compensate: Callable[[Output], Any] | None = None
 
     def input_json(self) -> Json:
         """The input as it is stored."""
@@ -71,6 +83,13 @@ class Activity(Generic[Output]):
     def input_digest(self) -> str:
         """SHA-256 of the stored input's canonical JSON."""
         return canonical_digest(self.input_json())
+
+
+class _Undone(BaseModel):
+    """The input of a compensation: which attempt it undoes."""
+
+    activity_name: str
+    attempt_number: int
 
 
 @dataclass
@@ -99,6 +118,7 @@ class ActivityRunner:
         self._signals = SignalReader(database, claim.execution.id)
         self._counted: dict[str, _Counted] = {}
         self._is_ended = False
+        self._compensations: dict[str, tuple[Activity[Any], Any]] = {}
 
     @property
     def stopped(self) -> BeepError | None:
@@ -135,6 +155,7 @@ class ActivityRunner:
             finally:
                 outputs |= stage.outputs
                 self._counted[activity_type].named -= {a.name for a in activities if a.name not in outputs}
+                self._may_have_to_undo([(a, outputs[a.name]) for a in activities if a.name in outputs])
         elif missing:
             raise IncompleteStageError(self._claim.execution.id, activity_type, len(recorded), len(activities))
         return [cast(Output, outputs[activity.name]) for activity in activities]
@@ -156,8 +177,9 @@ class ActivityRunner:
             return None, self._recalled(activity, row)
         return await self._stage(self._writer, activity_type, latest, 1, _Adapters()).contend(activity)
 
-    def count_winner(self, activity_type: str, activity: Activity[Any]) -> None:
+    def count_winner(self, activity_type: str, activity: Activity[Output], output: Output) -> None:
         """The activity has won its race: it is one of its stage's."""
+        self._may_have_to_undo([(activity, output)])
         counted = self._counted[activity_type]
         if counted.unnamed.pop(activity.name, None) is None:
             counted.total += 1
@@ -167,7 +189,9 @@ class ActivityRunner:
         """The output of an activity that won a race, whatever its code is now."""
         latest = self._load_latest(activity_type)
         self._count(activity_type, [activity.name], latest)
-        return self._recalled(activity, latest.get(activity.name))
+        output = self._recalled(activity, latest.get(activity.name))
+        self._may_have_to_undo([(activity, output)])
+        return output
 
     def end_stage(self, activity_type: str) -> None:
         """Retire what other code recorded for a stage whose present code did not name it."""
@@ -211,7 +235,7 @@ class ActivityRunner:
 
     def _raise_failure(self, activity: Activity[Any], row: ActivityRow | None) -> None:
         """Raise `ActivityFailedError` if this very activity has failed for good since the execution was resumed."""
-        if row is None or row.error is None or row.error.activity_name is None:
+        if activity.on_failure == "pause" or row is None or row.error is None or row.error.activity_name is None:
             return  # a retry would follow it, or it was interrupted: errors of activities name them
         resumed_at = self._claim.execution.resumed_at
         if resumed_at is not None and row.completed_at is not None and row.completed_at <= resumed_at:
@@ -235,9 +259,59 @@ class ActivityRunner:
             self._is_ended = True
 
     def fail(self, error: ErrorInfo) -> None:
-        """Commit the execution's failure, unless this run has lost its claim or the execution has ended."""
-        if self._writer is not None and self._writer.stopped is None:
-            self._writer.commit(EndExecution(error=error)).result()
+        """Undo what is to be undone, then commit the execution's failure with this error.
+
+        The compensations of completed activities that this run has run or recalled are called in the reverse order of
+        their completion. Each is an activity of type `compensation`, so it is recorded once, and another run goes on
+        where this one dies. One that fails for good stops neither the others nor the failure. What was undone is no
+        checkpoint any more: a resume does it again. Nothing happens if this run has lost its claim or the execution has
+        ended.
+        """
+        if self._writer is None or self._writer.stopped is not None:
+            return
+        undone = self._undo()
+        changes = [*self._retiring(undone), EndExecution(error=error)]
+        for future in self._writer.commit_together(*changes):
+            future.result()
+
+    def _may_have_to_undo(self, done: Iterable[tuple[Activity[Any], Any]]) -> None:
+        self._compensations |= {activity.name: (activity, output) for activity, output in done if activity.compensate}
+
+    def _undo(self) -> list[ActivityRow]:
+        """Run the compensations; the rows of the activities that were undone."""
+        if not self._compensations:
+            return []
+        undone = []
+        for row in self._load_completed():
+            if row.activity_name not in self._compensations:
+                continue
+            compensation = _compensation(*self._compensations[row.activity_name], row)
+            with suppress(ActivityFailedError):  # it is a row, and the execution's own error is the one to keep
+                self.run(COMPENSATION, [compensation], concurrency=1)
+                undone.append(row)
+        return undone
+
+    def _retiring(self, undone: Sequence[ActivityRow]) -> list[Change]:
+        completed = Counter(row.activity_type for row in self._load_completed()) if undone else Counter[str]()
+        by_type: dict[str, list[ActivityRow]] = {}
+        for row in undone:
+            by_type.setdefault(row.activity_type, []).append(row)
+        return [
+            BeginStage(
+                activity_type=kind,
+                total=completed[kind],
+                done=completed[kind] - len(rows),
+                retired=tuple((row.id, _COMPENSATED) for row in rows),
+            )
+            for kind, rows in by_type.items()
+        ]
+
+    def _load_completed(self) -> list[ActivityRow]:
+        """The completed activities, the last one first."""
+        with self._database.transaction() as tables:
+            rows = tables.activities.list_attempts(self._claim.execution.id)
+        ended = [(row.completed_at, row) for row in rows if row.status is ActivityStatus.COMPLETED and row.completed_at]
+        return [row for _, row in sorted(ended, key=lambda each: each[0], reverse=True)]
 
     def close(self) -> None:
         """Commit what waits and stop; the claim ends with its lease, or with the run."""
@@ -439,6 +513,9 @@ class _Stage:
         info = error_info(error, activity_name=activity.name, attempt=attempt.attempt_number)
         is_last = attempt.attempt_number >= last_attempt or self.failure is not None
         if isinstance(error, _NEVER_RETRIED) or is_last:
+            if activity.on_failure == "pause":
+                await self._commit(FailAttempt(attempt=attempt, error=info, pauses=True))
+                raise ExecutionPausedError(self.claim.execution.id) from error
             failure = ActivityFailedError(activity.name, attempt.attempt_number, info.type, info.message)
             self._fail(failure)  # before the commit: whoever completes meanwhile begins nothing more
             await self._commit(FailAttempt(attempt=attempt, error=info))
@@ -475,6 +552,25 @@ class _Adapters:
         if key not in self._by_identity:
             self._by_identity[key] = TypeAdapter(activity.output_type)
         return self._by_identity[key]
+
+
+def _compensation(activity: Activity[Any], output: Any, row: ActivityRow) -> Activity[None]:
+    async def undo_async() -> None:
+        await cast("Callable[[Any], Awaitable[Any]]", activity.compensate)(output)
+
+    def undo() -> None:
+        cast("Callable[[Any], Any]", activity.compensate)(output)
+
+    return Activity(
+        name=f"{COMPENSATION}-{row.activity_name}-{row.attempt_number}",
+        input=_Undone(activity_name=row.activity_name, attempt_number=row.attempt_number),
+        call=undo_async if inspect.iscoroutinefunction(activity.compensate) else undo,
+        output_type=None,
+        code_version="compensation-1",
+        retry=activity.retry,
+        timeout=activity.timeout,
+        heartbeat_timeout=activity.heartbeat_timeout,
+    )
 
 
 def retry_delay(policy: RetryPolicy, attempts_made: int, error: BaseException) -> float:

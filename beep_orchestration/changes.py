@@ -42,12 +42,16 @@ class CompleteAttempt:
 
 @dataclass(frozen=True, kw_only=True)
 class FailAttempt:
-    """An attempt failed; `retry` is the next one, which waits for its time, so many seconds from now."""
+    """An attempt failed; `retry` is the next one, which waits for its time, so many seconds from now.
+
+    If it `pauses`, the execution is paused, for that error.
+    """
 
     attempt: NewAttempt
     error: ErrorInfo
     retry: NewAttempt | None = None
     wait_seconds: float = 0.0
+    pauses: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,4 +183,6 @@ class ChangeGroup:
             waits.pop(change.attempt.activity_name, None)
             stages[kind] = stages[kind].model_copy(update={"done": stages[kind].done + 1})
             payloads.append(progress_payload(kind, change.attempt.activity_name, stages[kind]))
-        return Checkpoint(stages=stages, waiting_for=tuple(waits.values())), payloads
+        causes = [failed.error.model_copy(update={"stack": None}) for failed in self.failed if failed.pauses]
+        paused_for = causes[-1] if causes else checkpoint.paused_for
+        return Checkpoint(stages=stages, waiting_for=tuple(waits.values()), paused_for=paused_for), payloads

@@ -70,7 +70,7 @@ class CheckpointWriter:
         self._epoch = claim.epoch
         self._lease_seconds = lease_seconds
         self._renew_at = time.monotonic() + lease_seconds / 3
-        self._checkpoint = claim.execution.checkpoint.model_copy(update={"waiting_for": ()})
+        self._checkpoint = claim.execution.checkpoint.model_copy(update={"waiting_for": (), "paused_for": None})
         self._current_activity = claim.execution.current_activity
         self._queue: queue.SimpleQueue[list[_Item] | None] = queue.SimpleQueue()
         self._stopped: BeepError | None = None
@@ -269,6 +269,8 @@ class CheckpointWriter:
         if (started, completed, failed) != (len(pending), len(group.yielded), len(group.failed)):
             raise ClaimLostError(self._execution.id, self._run_id, "an attempt of this run was closed by another")
         tables.activities.save_pending([(c.retry, c.wait_seconds) for c in group.failed if c.retry is not None])
+        if any(change.pauses for change in group.failed):
+            tables.executions.pause(self._execution.id)
         tables.activities.fail_open(self._execution.id, _SUPERSEDED, names=group.superseded)
         used = [(signal_id, change.attempt.id) for change in group.yielded for signal_id in change.consumed]
         if tables.signals.consume(used) != len(used):

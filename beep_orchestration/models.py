@@ -188,11 +188,13 @@ class Wait(Model):
 class Checkpoint(Model):
     """What an execution has durably reached, by activity type in the order of their first activity.
 
-    `waiting_for` is what its present run waits for, or what its last run parked for.
+    `waiting_for` is what its present run waits for, or what its last run parked for. `paused_for` is the failure that
+    paused it, without its stack, until another run goes on.
     """
 
     stages: dict[str, StageProgress] = {}
     waiting_for: tuple[Wait, ...] = ()
+    paused_for: ErrorInfo | None = None
 
 
 class WorkflowStatus(Model):
@@ -207,6 +209,7 @@ class WorkflowStatus(Model):
     activities: dict[str, StageProgress] = Field(description="done, total and attempts per activity type")
     waiting_for: tuple[Wait, ...] = Field(default=(), description="signals and deadlines that let it go on")
     paused_at: datetime | None = Field(default=None, description="since when no activity starts, by the signal `pause`")
+    paused_for: ErrorInfo | None = Field(default=None, description="the failure of an activity that paused it")
     attempts: int = Field(description="attempts of all activities, retries included")
     language_model: dict[str, ModelUsage] = Field(
         default={}, description="what calls to a language model consumed, per activity type that made any"

@@ -95,7 +95,7 @@ class Races:
         others = tuple(each.name for other, each in activities.items() if other != branch)
         self._waits.end(begun, first.record.model_dump_json(), first.consumed, won=first.won, superseded=others)
         if branch in activities:
-            self._runner.count_winner(self._activity_type, activities[branch])
+            self._runner.count_winner(self._activity_type, activities[branch], first.value)
         return Winner(branch, first.value)
 
     def _recall(self, row: ActivityRow, activities: Mapping[str, Activity[Any]]) -> Winner:

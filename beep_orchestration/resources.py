@@ -217,7 +217,12 @@ class WorkflowResource(dg.ConfigurableResource[Any]):
             info = info.model_copy(update={"type": error.error_type})
         else:
             info = error_info(error)
-        self._session.runner.fail(info)
+        try:
+            self._session.runner.fail(info)
+        except ClaimLostError:
+            self._leave_run_to_its_new_worker()
+        except ExecutionCancelledError:
+            self._report_cancelling()
 
 
 def _close(session: ExecutionSession, instance: dg.DagsterInstance) -> None:

@@ -616,6 +616,7 @@ class WorkflowService:
             completed_at=execution.completed_at,
             waiting_for=execution.checkpoint.waiting_for,
             paused_at=execution.paused_at,
+            paused_for=None if execution.paused_at is None else execution.checkpoint.paused_for,
             error=execution.error,
             dagster_run_ids=run_ids,
             dagster_url=self._dagster.run_url(run_ids[-1]) if run_ids else None,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -24,7 +24,8 @@ from beep_orchestration.settings import load_settings
 class ActivityType:
     """A stage of a workflow: one op, whose activities each yield an `output_type`.
 
-    `timeout` and `heartbeat_timeout` are seconds, for one attempt; see `Activity`.
+    `timeout` and `heartbeat_timeout` are seconds, for one attempt; `on_failure` says what comes after the last one. See
+    `Activity`.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ActivityType:
     retry: RetryPolicy = RetryPolicy()  # noqa: RUF009 - immutable
     timeout: float | None = 3_600.0
     heartbeat_timeout: float | None = None
+    on_failure: Literal["fail", "pause"] = "fail"
 
 
 class Steering(Model):

@@ -63,8 +63,12 @@ class Stage:
         code_version: str,
         name: str | None = None,
         retry: RetryPolicy | None = None,
+        compensate: Callable[[Any], Any] | None = None,
     ) -> Activity[Any]:
-        """An activity of this stage, with the policies of its type; `name` is the stage's unless there are several."""
+        """An activity of this stage, with the policies of its type; `name` is the stage's unless there are several.
+
+        `compensate` is given its output, and undoes what it did if the execution fails after it.
+        """
         kind = self.activity_type
         return Activity(
             name=name or kind.name,
@@ -75,6 +79,8 @@ class Stage:
             retry=retry or kind.retry,
             timeout=kind.timeout,
             heartbeat_timeout=kind.heartbeat_timeout,
+            on_failure=kind.on_failure,
+            compensate=compensate,
         )
 
     def run(self, activities: Sequence[Activity[Output]], *, concurrency: int = 1) -> list[Output]:

@@ -237,6 +237,8 @@ def _facts(found: WorkflowStatus) -> list[tuple[str, str]]:
         facts.append(
             ("paused", f"since {found.paused_at:%Y-%m-%d %H:%M:%S %Z}; on with 'beep resume {found.execution_id}'")
         )
+    if found.paused_for is not None:
+        facts.append(("because", f"{found.paused_for.type}: {found.paused_for.message}"))
     facts += [("attempts", str(found.attempts)), ("started", f"{found.started_at:%Y-%m-%d %H:%M:%S %Z}")]
     if found.completed_at is not None:
         facts.append(("ended", f"{found.completed_at:%Y-%m-%d %H:%M:%S %Z}"))

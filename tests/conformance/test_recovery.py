@@ -1,4 +1,4 @@
-"""Cases 7 to 14: what survives parking, the death of an owner, and a restart of everything."""
+"""Cases 7 to 9 and 12: what survives parking, the death of an owner, and a restart of everything."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,8 +12,6 @@ from beep_orchestration.service import WorkflowService
 from beep_orchestration.workflows import Stage
 from tests.conformance.owners import Owners, part
 from tests.durability.workflow import end_sessions, load, statuses
-
-NO_CHILDREN = "an execution starts no other one yet: start it from a program, with a key, and signal its parent"
 
 
 def two_parts(stage: Stage) -> list[Any]:
@@ -82,16 +80,6 @@ def test_09_a_durable_sleep_wakes_after_a_restart_and_not_before_its_time(owners
     assert owners.is_due(execution)
     owners.own(execution, body)
     assert owners.service.result(execution) == {"value": ["one"]}
-
-
-@pytest.mark.skip(reason=NO_CHILDREN)
-def test_10_work_handed_to_a_child_survives_a_restart_and_is_consumed_once() -> None:
-    """Dagster has no run within a run; a child would be an execution that an activity starts with a derived key."""
-
-
-@pytest.mark.skip(reason=NO_CHILDREN)
-def test_11_a_childs_failure_becomes_its_parents_by_policy() -> None:
-    """See case 10."""
 
 
 def test_12_a_cancel_requested_before_a_restart_takes_effect_after_it(owners: Owners) -> None:
