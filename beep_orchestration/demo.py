@@ -55,7 +55,8 @@ def run_demo(
     with _services(settings, console) as (services, reachable):
         with WorkflowService.connect(reachable, organization_id=organization) as service:
             names = _start_all(service)
-            ended = list(follow(service, names, console).values())
+            followed = follow(service, names, console)
+            ended = [followed[execution_id] for execution_id in names]
             graphs = {names[status.execution_id]: _load(service, status.execution_id) for status in _completed(ended)}
         for graph, text in graphs.values():
             console.print(Rule(style="dim"))

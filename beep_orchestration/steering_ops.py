@@ -21,7 +21,7 @@ class ExecutionConfig(dg.Config):
 class SignalConfig(ExecutionConfig):
     """What is sent to which execution."""
 
-    signal_name: str = Field(description="what the workflow waits for, or a note of your own")
+    signal_name: str = Field(description="one that the workflow type knows, such as approve")
     payload: dict[str, Any] = Field(default={}, description="what the workflow type expects of this signal")
     sender_key: str | None = Field(default=None, description="a repeated signal with this key is stored once")
 

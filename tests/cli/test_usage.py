@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from beep_orchestration.cli import main
 from beep_orchestration.persistence import Database
-from beep_orchestration.persistence.schema import VERSION_TABLE
+from beep_orchestration.persistence.schema import EXPECTED_REVISION, VERSION_TABLE
 from beep_orchestration.supervisor.home import free_port
 from tests.cli.conftest import Beep
 
@@ -114,7 +114,7 @@ def test_a_missing_schema_is_named_with_its_remedy(
 ) -> None:
     environment.setenv("BEEP_DATABASE_URL", empty_database_url)
     assert "run 'beep migrate'" in beep("list").error
-    assert beep("migrate", "--json").json == {"revision": "0003"}
+    assert beep("migrate", "--json").json == {"revision": EXPECTED_REVISION}
     assert beep("list", "--json").json["executions"] == []
 
 

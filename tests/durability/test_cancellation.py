@@ -273,7 +273,9 @@ def test_cancels_signals_and_checkpoints_at_once_never_lock_each_other_out(
     with (
         in_background(repeatedly(checkpoints)) as first,
         in_background(repeatedly(cancels)) as second,
-        in_background(repeatedly(lambda number: service.signal(execution, "note", {"number": number}))) as third,
+        in_background(
+            repeatedly(lambda number: service.signal(execution, "approve", {"by": "a person", "note": str(number)}))
+        ) as third,
     ):
         pass
     assert first + second + third == []

@@ -31,7 +31,7 @@ def _work(database: Database, service: WorkflowService, execution: WorkflowExecu
     journal = Journal()
 
     def is_signalled(number: int) -> int:
-        service.signal(execution, "note", {"number": number})
+        service.signal(execution, "approve", {"by": "a person", "note": str(number)})
         return number
 
     with running(database, execution) as runner:

@@ -222,7 +222,8 @@ def test_46_signals_cancels_and_checkpoints_never_lock_each_other_out(installati
     def send(sender: int) -> None:
         try:
             for number in range(60):
-                installation.service.signal(execution_id, "note", {"number": number}, sender_key=f"{sender}-{number}")
+                note = {"by": str(sender), "note": str(number)}
+                installation.service.signal(execution_id, "approve", note, sender_key=f"{sender}-{number}")
         except WorkflowStateError:
             return  # it was cancelled
         except Exception as error:  # noqa: BLE001 - none may reach a user

@@ -151,13 +151,18 @@ def _reexecute(dagster: DagsterGraphQLClient, parent: str, strategy: str) -> str
 
 def test_the_steering_jobs_do_what_the_service_does(service: WorkflowService, dagster: DagsterGraphQLClient) -> None:
     execution_id = started(service)
-    signal = {"execution_id": execution_id, "signal_name": "note", "payload": {"by": "operator"}, "sender_key": "one"}
+    signal = {
+        "execution_id": execution_id,
+        "signal_name": "approve",
+        "payload": {"by": "operator"},
+        "sender_key": "one",
+    }
     assert run_job(dagster, "send_signal", "store_signal", signal) == "SUCCESS"
     assert run_job(dagster, "cancel_workflow", "cancel_execution", {"execution_id": execution_id}) == "SUCCESS"
     assert service.get_status(execution_id).status is ExecutionStatus.CANCELLED
     with service._database.transaction() as tables:
-        sent = tables.signals.load(service.get_status(execution_id).execution_id, limit=10, name="note")
-    assert [row.payload for row in sent] == [{"by": "operator"}]
+        sent = tables.signals.load(service.get_status(execution_id).execution_id, limit=10, name="approve")
+    assert [row.payload["by"] for row in sent] == ["operator"]
     assert run_job(dagster, "send_signal", "store_signal", signal | {"sender_key": "two"}) == "FAILURE"
     assert run_job(dagster, "resume_workflow", "resume_execution", {"execution_id": execution_id}) == "SUCCESS"
     assert service.wait(execution_id, timeout_seconds=120).status is ExecutionStatus.COMPLETED
