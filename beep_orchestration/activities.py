@@ -35,6 +35,7 @@ from beep_orchestration.persistence.activities import NewAttempt
 from beep_orchestration.projections import error_info
 from beep_orchestration.signals import SignalReader, receiving
 from beep_orchestration.threads import DaemonThreads
+from beep_orchestration.tracing import continued_span
 from beep_orchestration.waits import Waits
 from beep_orchestration.workflow_types import get_workflow_type
 
@@ -482,7 +483,7 @@ class _Stage:
         silence = activity.heartbeat_timeout
         async with asyncio.timeout(activity.timeout) as whole, asyncio.timeout(silence) as pulse:
             try:
-                with beating(pulse, silence), receiving(self.signals, kind, attempt.id):
+                with self._span(attempt), beating(pulse, silence), receiving(self.signals, kind, attempt.id):
                     return await self._call(activity)
             except asyncio.CancelledError as error:
                 if whole.expired():
@@ -492,6 +493,11 @@ class _Stage:
                 if _is_cancelled():
                     raise
                 raise RuntimeError(f"{activity.name} was cancelled from within") from error
+
+    def _span(self, attempt: NewAttempt) -> AbstractContextManager[None]:
+        execution = self.claim.execution
+        attributes = {"beep.execution_id": execution.id, "beep.activity_name": attempt.activity_name}
+        return continued_span(f"activity.{attempt.activity_type}", execution.trace_parent, attributes)
 
     async def _call(self, activity: Activity[Any]) -> Any:
         if inspect.iscoroutinefunction(activity.call):

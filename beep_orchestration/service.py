@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from opentelemetry import trace
 from pydantic import BaseModel
 
 from beep_orchestration import embedded, faults
@@ -56,12 +55,12 @@ from beep_orchestration.refusals import is_utf8, parse_object, stored_object
 from beep_orchestration.retention import prune
 from beep_orchestration.settings import Settings, load_settings
 from beep_orchestration.stored_examples import names_stored_examples, with_stored_examples
+from beep_orchestration.tracing import current_trace_parent, tracer
 from beep_orchestration.waits import ReceivedSignal
 from beep_orchestration.watching import EventReader, follow
 from beep_orchestration.workflow_types import EXTRACTION, WORKFLOW_TYPES, get_workflow_type, load_workflow_modules
 
 logger = logging.getLogger(__name__)
-_tracer = trace.get_tracer("beep_orchestration")
 
 _LAUNCHES_AT_ONCE = 4
 _LONGEST_RESTART_SECONDS = 30.0
@@ -137,7 +136,7 @@ class WorkflowService:
             WorkflowStartError: unknown type or invalid input, of which the cause names field and remedy.
             IdempotencyConflictError: the key was used with another input.
         """
-        with _tracer.start_as_current_span("WorkflowService.start") as span:
+        with tracer.start_as_current_span("WorkflowService.start") as span:
             new = self._new_execution(workflow_type, input, idempotency_key)
             span.set_attribute("beep.execution_id", new.id)
             with self._database.transaction() as tables:
@@ -163,7 +162,7 @@ class WorkflowService:
         Both are stored in one transaction, so no caller finds the execution without the signal. Called again with the
         same `sender_key` the signal is one. Raises what `start` and `signal` raise; then neither is stored.
         """
-        with _tracer.start_as_current_span("WorkflowService.signalWithStart"):
+        with tracer.start_as_current_span("WorkflowService.signalWithStart"):
             new = self._new_execution(workflow_type, input, idempotency_key)
             sent = self._checked_signal(new.workflow_type, signal_name, payload, sender_key)
             with self._database.transaction() as tables:
@@ -204,7 +203,7 @@ class WorkflowService:
         Raises:
             ManyStartError: an input or a key is refused; `index` says which, the cause is what `start` would raise.
         """
-        with _tracer.start_as_current_span("WorkflowService.startMany"):
+        with tracer.start_as_current_span("WorkflowService.startMany"):
             keys = _checked_keys(idempotency_keys, len(inputs))
             new = [
                 self._of_many(workflow_type, index, *one) for index, one in enumerate(zip(inputs, keys, strict=True))
@@ -218,7 +217,7 @@ class WorkflowService:
 
     def get_status(self, execution_id: str) -> WorkflowStatus:
         """How an execution stands, in one consistent reading. Raises `WorkflowNotFoundError`."""
-        with _tracer.start_as_current_span("WorkflowService.getStatus"), self._database.transaction() as tables:
+        with tracer.start_as_current_span("WorkflowService.getStatus"), self._database.transaction() as tables:
             execution = self._load(tables, execution_id)
             usage = tables.model_calls.load_usage([execution.id])
             return self._status(execution, tables.runs.list_of(execution.id), usage)
@@ -237,7 +236,7 @@ class WorkflowService:
         Raises `WorkflowNotFoundError`; `WorkflowStateError` if the execution has ended; `InvalidInputError`, with the
         field named, for a signal that the workflow type does not declare or a payload that is not of its model.
         """
-        with _tracer.start_as_current_span("WorkflowService.signal"):
+        with tracer.start_as_current_span("WorkflowService.signal"):
             with self._database.transaction() as tables:
                 workflow_type = self._load(tables, execution_id).workflow_type
                 new = self._checked_signal(workflow_type, signal_name, payload, sender_key)
@@ -255,7 +254,7 @@ class WorkflowService:
         again, or after the execution has ended, changes nothing. Completed activities are kept for `resume`.
         Raises `WorkflowNotFoundError`.
         """
-        with _tracer.start_as_current_span("WorkflowService.cancel"):
+        with tracer.start_as_current_span("WorkflowService.cancel"):
             with self._database.transaction() as tables:
                 execution = self._load(tables, execution_id)
                 cancelled_now = cancel_execution(tables, execution.id)
@@ -274,7 +273,7 @@ class WorkflowService:
         Two calls at once resume it once. Raises `WorkflowNotFoundError`; `WorkflowStateError` if it is completed, is
         being carried by a run, or waits for a signal; `WorkflowVersionError` if the code here may not carry it on.
         """
-        with _tracer.start_as_current_span("WorkflowService.resume"):
+        with tracer.start_as_current_span("WorkflowService.resume"):
             with self._database.transaction() as tables:
                 execution = self._load(tables, execution_id, lock=True)
                 runs = tables.runs.list_of(execution.id)
@@ -328,7 +327,7 @@ class WorkflowService:
 
         Raises `WorkflowNotFoundError`, `WorkflowStateError` before completion.
         """
-        with _tracer.start_as_current_span("WorkflowService.result"), self._database.transaction() as tables:
+        with tracer.start_as_current_span("WorkflowService.result"), self._database.transaction() as tables:
             execution = self._load(tables, execution_id)
             output = tables.executions.load_output(execution.id)
             if output is None:
@@ -375,7 +374,7 @@ class WorkflowService:
         cursor: str | None = None,
     ) -> ExecutionPage:
         """A page of the organization's executions, newest first; give a page's cursor to get the next one."""
-        with _tracer.start_as_current_span("WorkflowService.list"), self._database.transaction() as tables:
+        with tracer.start_as_current_span("WorkflowService.list"), self._database.transaction() as tables:
             rows = tables.executions.list_newest(
                 self._organization_id,
                 limit=_checked_limit(limit),
@@ -401,7 +400,7 @@ class WorkflowService:
             raise InvalidInputError(
                 "older_than_days", f"{older_than_days} is not between 0 and {_LONGEST_RETENTION_DAYS}", "give days"
             )
-        with _tracer.start_as_current_span("WorkflowService.prune"):
+        with tracer.start_as_current_span("WorkflowService.prune"):
             limit = older_than_days * _SECONDS_A_DAY
             if not dry_run:
                 return prune(self._database, self._dagster, self._organization_id, older_than_seconds=limit)
@@ -487,6 +486,7 @@ class WorkflowService:
             input=stored,
             input_digest=canonical_digest(stored),
             idempotency_key=idempotency_key,
+            trace_parent=current_trace_parent(),
         )
 
     def _of_many(
@@ -572,6 +572,7 @@ class WorkflowService:
             payload=sent.payload,
             sequence=tables.executions.reserve_signals(execution.id, 1),
             sender_key=sent.sender_key,
+            trace_parent=current_trace_parent(),
         )
         tables.signals.send(signal)
         if sent.name == PAUSE_SIGNAL:

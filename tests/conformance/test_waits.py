@@ -2,7 +2,8 @@
 
 from typing import Any
 
-import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from beep_orchestration.models import ExecutionStatus
 from beep_orchestration.workflows import Stage
@@ -75,11 +76,18 @@ def test_41_a_signal_may_be_sent_before_any_worker_is_up(owners: Owners) -> None
     assert owners.service.result(execution) == {"value": "Ada"}
 
 
-@pytest.mark.xfail(reason="trace context is not stored yet")
-def test_42_trace_context_is_stored_with_start_and_signal(owners: Owners) -> None:
-    """Strict, so that this fails when it is built."""
-    execution = owners.start()
-    owners.service.signal(execution, "approve", {"by": "Ada"})
+def test_42_trace_context_is_stored_with_start_and_signal_and_continued(
+    owners: Owners, exporter: InMemorySpanExporter
+) -> None:
+    exporter.clear()
+    with trace.get_tracer("caller").start_as_current_span("caller") as caller:
+        execution = owners.start()
+        owners.service.signal(execution, "approve", {"by": "Ada"})
     (signal,) = sent_signals(owners.database, execution)
-    assert load(owners.database, execution).trace_parent is not None
-    assert signal.trace_parent is not None
+    trace_id = f"{caller.get_span_context().trace_id:032x}"
+    for stored in (load(owners.database, execution).trace_parent, signal.trace_parent):
+        assert stored is not None
+        assert trace_id in stored
+    assert owners.own(execution, lambda stage: stage.run([part(stage, "0")])).success
+    spans = {span.name: span for span in exporter.get_finished_spans()}
+    assert f"{spans['activity.part'].context.trace_id:032x}" == trace_id
