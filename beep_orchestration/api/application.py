@@ -26,10 +26,13 @@ THREADS = 16
 
 
 def create_application(settings: Settings, service_of: Callable[[OrganizationId], WorkflowService]) -> Starlette:
-    """The application. `service_of` makes the service of an organization."""
+    """The application. `service_of` makes the service of an organization.
+
+    Its `state.is_ending` is to be set when the server ends, so that streams end too.
+    """
     tokens = Tokens(settings.api_tokens, settings.organization)
     endpoints = Endpoints(service_of, tokens, maximum_characters=settings.maximum_document_characters)
-    return Starlette(
+    application = Starlette(
         routes=[*_operation_routes(endpoints), *_other_routes()],
         middleware=[Middleware(Doorkeeper, asks_for_tokens=bool(settings.api_tokens))],
         exception_handlers={
@@ -40,6 +43,8 @@ def create_application(settings: Settings, service_of: Callable[[OrganizationId]
         },
         lifespan=_lifespan,
     )
+    application.state.is_ending = False
+    return application
 
 
 @asynccontextmanager

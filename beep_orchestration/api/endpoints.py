@@ -58,7 +58,8 @@ class Endpoints:
             last_event_id=request.headers.get("last-event-id"),
         )
         if operation.media_type == EVENTS:
-            return await progress_stream(await run_in_threadpool(operation.call, call))
+            reader = await run_in_threadpool(operation.call, call)
+            return await progress_stream(reader, lambda: request.app.state.is_ending)
         if operation.media_type == JSON_LINES:
             return await self._lines(operation, call)
         return await run_in_threadpool(_json, operation, call)

@@ -3,7 +3,8 @@
 const main = document.getElementById("main");
 const id = decodeURIComponent(location.pathname.split("/").pop());
 const path = `/workflows/${encodeURIComponent(id)}`;
-const STAGES = { extraction: ["chunk", "mentions", "entities", "relations", "assemble"] };
+const STAGES = { extraction: ["chunk", "mentions", "entities", "relations", "wait", "assemble"] };
+const SELDOM = new Set(["wait"]); // shown only where there is one
 const GROWING = new Set(["mentions", "entities", "relations", "assemble"]);
 const PALETTE = ["#4c7bd9", "#2f9e77", "#c9732b", "#8a63d2", "#c2497b", "#3b99b8", "#8a8f2a", "#b0573f", "#5f7f4f", "#6d7485"];
 const MOST_EVENTS = 200;
@@ -20,6 +21,7 @@ const parts = {
   counts: element("span", { class: "counts" }),
   legend: element("div", { class: "legend" }),
 };
+parts.graphCard = element("section", { class: "card" }, element("h2", {}, "Graph", parts.counts), parts.graph, parts.legend);
 let status = null;
 let message = "";
 let shownHead = "";
@@ -33,7 +35,7 @@ function layout() {
         element("section", { class: "card" }, element("h2", {}, "Progress"), parts.stages),
         element("section", { class: "card" }, element("h2", {}, "Events"), parts.events)),
       element("div", { class: "column" },
-        element("section", { class: "card" }, element("h2", {}, "Graph", parts.counts), parts.graph, parts.legend))));
+        parts.graphCard)));
 }
 
 // ---------------------------------------------------------------- state and steering
@@ -130,7 +132,7 @@ function renderHead() {
 
 function renderStages() {
   const known = STAGES[status.workflow_type] ?? [];
-  const names = [...known, ...Object.keys(status.activities).filter((name) => !known.includes(name))];
+  const names = [...known.filter((name) => !SELDOM.has(name) || name in status.activities), ...Object.keys(status.activities).filter((name) => !known.includes(name))];
   parts.stages.replaceChildren(...names.map((name) => {
     const stage = status.activities[name] ?? { done: 0, total: 0 };
     const state = stage.total === 0 ? "idle" : stage.done === stage.total ? "done" : "";
@@ -350,8 +352,10 @@ function placeLabels(all, scale) {
 async function loadGraph() {
   try {
     take(await (await ask(`${path}/graph`)).json());
-  } catch {
-    // the next event, or the end, asks again
+    parts.graphCard.hidden = false;
+  } catch (error) {
+    // a workflow type without a graph; after another error the next event, or the end, asks again
+    if (error.status === 404) parts.graphCard.hidden = true;
   }
 }
 

@@ -7,13 +7,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from beep_orchestration.api.problems import RefusedError
 from beep_orchestration.errors import InvalidInputError
 from beep_orchestration.events import ExecutionEvent, HistoryEntry
 from beep_orchestration.extraction.growth import GrowingGraph, growing_graph
 from beep_orchestration.ids import WorkflowExecutionId, WorkflowSignalId
 from beep_orchestration.models import CancelResult, ExecutionPage, ExecutionStatus, Json, Model, WorkflowStatus
 from beep_orchestration.service import WorkflowService
-from beep_orchestration.workflow_types import ASSEMBLE, ENTITIES, MENTIONS, RELATIONS
+from beep_orchestration.workflow_types import ASSEMBLE, ENTITIES, MENTIONS, RELATIONS, WORKFLOW_TYPES
 
 JSON, JSON_LINES, EVENTS = "application/json", "application/jsonl", "text/event-stream"
 
@@ -168,6 +169,10 @@ def _cursor(call: Call) -> int:
 
 def _graph(call: Call) -> GrowingGraph:
     query: GraphQuery = call.query
+    kind = WORKFLOW_TYPES.get(call.service.get_status(call.execution_id).workflow_type)
+    if kind is None or ASSEMBLE not in kind.activity_types:
+        detail = f"execution {call.execution_id} is of a workflow type that makes no graph"
+        raise RefusedError(HTTPStatus.NOT_FOUND, "NoGraph", detail, remedy="read its result")
     outputs = call.service.load_outputs(call.execution_id, MENTIONS.name, ENTITIES.name, RELATIONS.name, ASSEMBLE.name)
     return growing_graph(
         mentions=outputs[MENTIONS.name],

@@ -7,7 +7,7 @@ nothing more (204), which ends a browser's attempts.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
@@ -26,8 +26,8 @@ _RETRY = b"retry: 1000\n\n"
 _COMMENT = b":\n\n"
 
 
-async def progress_stream(reader: EventReader) -> Response:
-    """The events after the reader's cursor until the execution has ended; no thread waits with them.
+async def progress_stream(reader: EventReader, is_ending: Callable[[], bool]) -> Response:
+    """The events after the reader's cursor until the execution, or the server, has ended; no thread waits with them.
 
     Raises what `EventReader.read` raises at the first reading; later a database that is away is waited for.
     """
@@ -35,11 +35,15 @@ async def progress_stream(reader: EventReader) -> Response:
     if reader.has_ended and not first:
         return Response(status_code=204)
     return StreamingResponse(
-        _stream(reader, first), media_type=MEDIA_TYPE, headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
+        _stream(reader, first, is_ending),
+        media_type=MEDIA_TYPE,
+        headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"},
     )
 
 
-async def _stream(reader: EventReader, events: list[ExecutionEvent]) -> AsyncIterator[bytes]:
+async def _stream(
+    reader: EventReader, events: list[ExecutionEvent], is_ending: Callable[[], bool]
+) -> AsyncIterator[bytes]:
     loop, news = asyncio.get_running_loop(), asyncio.Event()
     with reader.news(lambda: loop.call_soon_threadsafe(news.set)):
         yield _RETRY
@@ -51,7 +55,7 @@ async def _stream(reader: EventReader, events: list[ExecutionEvent]) -> AsyncIte
             elif time.monotonic() - spoke_at >= KEEP_ALIVE_SECONDS:
                 yield _COMMENT
                 spoke_at = time.monotonic()
-            if reader.has_ended:
+            if reader.has_ended or is_ending():
                 return
             await _pause(news, is_quiet=not events)
             events = await _read(reader)

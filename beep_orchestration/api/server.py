@@ -74,14 +74,25 @@ def _run(settings: Settings, database: Database, listener: socket.socket) -> Non
     def service_of(organization: OrganizationId) -> WorkflowService:
         return WorkflowService(database, dagster, organization, settings)
 
-    server = uvicorn.Server(server_config(create_application(settings, service_of)))
     with waking(service_of(settings.organization)):
-        server.run(sockets=[listener])
+        make_server(create_application(settings, service_of)).run(sockets=[listener])
 
 
-def server_config(application: Starlette) -> uvicorn.Config:
-    """How the application is served: quietly, and believing no proxy's headers."""
-    return uvicorn.Config(
+class _Server(uvicorn.Server):
+    """Lets streams end before it waits for the end of all answers."""
+
+    def __init__(self, application: Starlette, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._application = application
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._application.state.is_ending = True
+        await super().shutdown(sockets)
+
+
+def make_server(application: Starlette) -> uvicorn.Server:
+    """A server for the application: quiet, and believing no proxy's headers."""
+    config = uvicorn.Config(
         application,
         log_level=logging.WARNING,
         access_log=False,
@@ -89,3 +100,4 @@ def server_config(application: Starlette) -> uvicorn.Config:
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
+    return _Server(application, config)

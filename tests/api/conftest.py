@@ -8,11 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from pydantic import SecretStr
 
 from beep_orchestration.api.application import create_application
-from beep_orchestration.api.server import server_config
+from beep_orchestration.api.server import make_server
 from beep_orchestration.dagster_client import DagsterClient
 from beep_orchestration.ids import OrganizationId
 from beep_orchestration.persistence import Database
@@ -43,7 +42,7 @@ def serving(settings: Settings, database: Database) -> Iterator[str]:
     def service_of(organization: OrganizationId) -> WorkflowService:
         return WorkflowService(database, dagster, organization, settings)
 
-    server = uvicorn.Server(server_config(create_application(settings, service_of)))
+    server = make_server(create_application(settings, service_of))
     with closing(socket.create_server(("127.0.0.1", 0), backlog=512)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()

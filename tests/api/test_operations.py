@@ -187,6 +187,12 @@ def test_the_body_has_a_type_and_a_longest_length(database_url: str, database: D
             assert problem(api.post("/workflows", content=content, headers=header), 413)["field"] == "body"
 
 
+def test_a_workflow_type_without_a_graph_has_none(api: httpx.Client, database: Database) -> None:
+    with database.transaction() as tables:
+        execution = accepted(tables, workflow_type="other").id
+    assert problem(api.get(f"/workflows/{execution}/graph"), 404)["type"] == "urn:beep:no-graph"
+
+
 def test_a_database_that_is_away_is_said_to_be_and_comes_back(api: httpx.Client, database_url: str) -> None:
     assert end_sessions(database_url) >= 0
     assert api.get("/health").json() == {"status": "ok"}

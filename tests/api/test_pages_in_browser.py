@@ -116,16 +116,17 @@ def test_a_page_shows_an_execution_as_it_goes_on(browser: Chrome, url: str, data
     reads(browser, "running", "accepted", "It grows here")
     journal = Journal()
 
-    def waits(number: int) -> Callable[[], int]:
-        def wait() -> int:
+    def waits(number: int) -> Callable[[], list[str]]:
+        def wait() -> list[str]:
             assert gates[number].wait(60)
-            return number
+            return []
 
         return wait
 
     def work() -> None:
         with running(database, execution) as runner:
-            runner.run(STAGE, [journal.activity(number, waits(number)) for number in range(2)], concurrency=1)
+            activities = [journal.activity(number, waits(number), output_type=list[str]) for number in range(2)]
+            runner.run(STAGE, activities, concurrency=1)
             runner.complete(graph)
 
     worker = threading.Thread(target=work)

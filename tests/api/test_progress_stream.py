@@ -16,6 +16,7 @@ from beep_orchestration.api.application import THREADS
 from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.models import ExecutionStatus
 from beep_orchestration.persistence import Database
+from tests.api.conftest import serving, settings_of
 from tests.api.test_operations import problem
 from tests.durability.workflow import STAGE, Journal, end_sessions, running, signals, start
 from tests.factories import ended, with_signal
@@ -108,6 +109,16 @@ def test_many_streams_hold_no_threads(api: httpx.Client, database: Database) -> 
         assert {next(events)["id"] for events in streams} == {1}
         assert api.post(f"/workflows/{execution}/cancel").status_code == 200
         assert {next(events)["change"] for events in streams} == {"cancelled"}
+
+
+def test_streams_end_with_the_server(database: Database, database_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with ExitStack() as stack:
+        with serving(settings_of(database_url), database) as url:
+            client = stack.enter_context(httpx.Client(base_url=url, timeout=30))
+            events = events_of(stack.enter_context(stream(client, start(database))))
+            assert next(events)["change"] == "accepted"
+        assert list(events) == []
+    assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
 
 
 def test_a_stream_whose_reader_went_away_ends(api: httpx.Client, database: Database) -> None:

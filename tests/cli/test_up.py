@@ -207,7 +207,7 @@ def test_a_taken_port_is_refused_before_anything_starts(user: User) -> None:
     assert not (user.folder / "postgres").exists()
 
 
-@pytest.mark.parametrize("name", ["code server", "webserver", "daemon"])
+@pytest.mark.parametrize("name", ["code server", "webserver", "daemon", "API server"])
 def test_a_service_that_dies_is_started_again_and_work_goes_on(services: Services, name: str) -> None:
     first = services.pids[name]
     psutil.Process(first).kill()
