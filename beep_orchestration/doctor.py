@@ -11,6 +11,8 @@ import yaml  # type: ignore[import-untyped]  # has no types of its own
 
 from beep_orchestration import embedded
 from beep_orchestration.errors import BeepError, SchemaVersionError
+from beep_orchestration.extraction.llm.language_model import LanguageModel, require_llm
+from beep_orchestration.extraction.model import ExtractionOptions
 from beep_orchestration.models import Model
 from beep_orchestration.persistence import Database
 from beep_orchestration.persistence.schema import EXPECTED_REVISION, check_schema
@@ -50,6 +52,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
         )
     yield from _examine_database(settings)
     yield _finding("language model", _try_model, "install the dependencies of the project again")
+    if settings.llm_model is not None:
+        yield _finding("extractor llm", lambda: _try_llm(settings), "see docs/llm.md")
     yield _finding("dagster.yaml", _try_instance, _CHECKOUT)
     yield from _examine_services(settings)
 
@@ -70,6 +74,13 @@ def _try_data_folder(settings: Settings) -> str:
     with tempfile.TemporaryFile(dir=settings.data_folder) as file:
         file.write(b"doctor")
     return f"{settings.data_folder} can be written to"
+
+
+def _try_llm(settings: Settings) -> str:
+    """Extra, model and key are there, as far as can be told without asking the model, which may cost something."""
+    require_llm(settings, ExtractionOptions())
+    LanguageModel(settings).check()
+    return f"{settings.llm_model} is set up; it was not asked"
 
 
 def _try_embedded() -> str:

@@ -204,7 +204,7 @@ class BudgetUsedUpError(PermanentActivityError):
         self.spent = spent
         super().__init__(
             f"options.{option}: the budget of {budget} is used up ({spent} spent); "
-            "resume the execution to grant it as much again, or start one with a larger budget"
+            "to grant it as much again resume the execution, or send the signal 'grant_budget' if it waits for that"
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import assert_never
 
-from beep_orchestration.extraction import Extractors, extractors_for
+from beep_orchestration.extraction import Extractors, examples_of, extractors_for
 from beep_orchestration.extraction.llm import llm_extractors
 from beep_orchestration.extraction.llm.language_model import language_model, require_llm
 from beep_orchestration.extraction.model import ExtractionInput
@@ -40,4 +40,4 @@ def _llm_extractors(session: ExecutionSession, document: ExtractionInput) -> Ext
         document.options,
         recalls=settings.llm_cache,
     )
-    return llm_extractors(calls)
+    return llm_extractors(calls, examples_of(document))

@@ -112,9 +112,9 @@ class RecordedCalls:
         with self._one_at_a_time, self._database.transaction() as tables:
             spent = tables.model_calls.load_spending(self._execution_id)
             tokens, cost = self._options.token_budget, self._options.cost_budget
-            if tokens is not None and spent.tokens >= tokens:
+            if tokens is not None and spent.tokens >= tokens * spent.grants:
                 raise BudgetUsedUpError("token_budget", f"{tokens:,} tokens", f"{spent.tokens:,}")
-            if cost is not None and spent.cost >= cost:
+            if cost is not None and spent.cost >= cost * spent.grants:
                 raise BudgetUsedUpError("cost_budget", f"{cost:g}", f"{spent.cost:.4f}")
             tables.model_calls.begin(call)
 

@@ -169,6 +169,10 @@ class ModelUsage(Model):
     cost: float = 0.0
 
 
+GRANT_BUDGET_SIGNAL = "grant_budget"
+"""The name of the signal that lets an execution spend its budget for language models once more."""
+
+
 class Wait(Model):
     """What an execution waits for while none of its activities can run: one of these signals, or the deadline."""
 

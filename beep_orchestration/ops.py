@@ -10,8 +10,10 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel, Field
 
+from beep_orchestration.activities import Activity
 from beep_orchestration.activity_inputs import CandidateBatch, ChunkOfEntities, ChunkOfText, GraphParts, WholeText
 from beep_orchestration.digests import canonical_digest
+from beep_orchestration.errors import ActivityFailedError, BudgetUsedUpError
 from beep_orchestration.extraction import (
     activity_name,
     assemble,
@@ -36,6 +38,7 @@ from beep_orchestration.extraction.model import (
 )
 from beep_orchestration.extraction.review import REVIEW_SIGNALS, Decided, Doubts, doubts_of, reviewed
 from beep_orchestration.model_calls import load_statistics
+from beep_orchestration.models import GRANT_BUDGET_SIGNAL
 from beep_orchestration.previews import graph_metadata
 from beep_orchestration.workflow_types import ASSEMBLE, CHUNK, ENTITIES, MENTIONS, RELATIONS
 from beep_orchestration.workflows import Stage, stage_op
@@ -75,6 +78,7 @@ class OptionsConfig(dg.Config):
     )
     token_budget: int | None = Field(default=None, description="tokens that language models may read and write")
     cost_budget: float | None = Field(default=None, description="what language models may cost")
+    when_budget_is_used_up: str = Field(default="fail", description="fail, or park until the signal grant_budget")
 
 
 class DocumentConfig(dg.Config):
@@ -122,7 +126,7 @@ def extract_mentions_op(stage: Stage, chunks: Parts) -> list[Any]:
         )
         for chunk in _flat(chunks)
     ]
-    return stage.run(activities, concurrency=document.options.concurrency)
+    return _run_within_budget(stage, activities)
 
 
 @stage_op(
@@ -151,7 +155,7 @@ def classify_entities_op(stage: Stage, mentions: Parts) -> list[Any]:
         )
         for number, candidates in enumerate(groups)
     ]
-    return stage.run(activities, concurrency=document.options.concurrency)
+    return _run_within_budget(stage, activities)
 
 
 @stage_op(
@@ -181,7 +185,7 @@ def extract_relations_op(stage: Stage, chunks: Parts, entities: Parts) -> list[A
         )
         for chunk, present in zip(all_chunks, entities_by_chunk(typed, all_chunks), strict=True)
     ]
-    return stage.run(activities, concurrency=document.options.concurrency)
+    return _run_within_budget(stage, activities)
 
 
 @stage_op(ASSEMBLE, "Puts the graph together and completes the execution: activity `assemble`.")
@@ -223,6 +227,18 @@ def assemble_graph_op(stage: Stage, chunks: Parts, entities: Parts, relations: P
     stage.complete(graphs[0])
     stage.metadata |= graph_metadata(graphs[0])
     return graphs
+
+
+def _run_within_budget(stage: Stage, activities: Sequence[Activity[Any]]) -> list[Any]:
+    """Run what may ask a language model; a budget that is used up is waited for, if the input says so."""
+    options: ExtractionOptions = stage.input.options
+    while True:
+        try:
+            return stage.run(activities, concurrency=options.concurrency)
+        except ActivityFailedError as error:
+            if error.error_type != BudgetUsedUpError.__name__ or options.when_budget_is_used_up == "fail":
+                raise
+        stage.await_signal(GRANT_BUDGET_SIGNAL)
 
 
 def _decisions(stage: Stage, doubts: Doubts) -> list[Decided]:

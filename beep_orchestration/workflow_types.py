@@ -15,7 +15,7 @@ from beep_orchestration.extraction import parse_extraction_input
 from beep_orchestration.extraction.llm.language_model import require_llm
 from beep_orchestration.extraction.model import Chunk, Entity, ExtractionInput, Graph, Mention, Relation
 from beep_orchestration.extraction.review import REVIEW_SIGNALS
-from beep_orchestration.models import PAUSE_SIGNAL, RESUME_SIGNAL, Model, RetryPolicy
+from beep_orchestration.models import GRANT_BUDGET_SIGNAL, PAUSE_SIGNAL, RESUME_SIGNAL, Model, RetryPolicy
 from beep_orchestration.refusals import parse_object
 from beep_orchestration.settings import load_settings
 
@@ -104,6 +104,12 @@ def _parse_extraction_input(raw: object) -> BaseModel:
     return parsed
 
 
+class Grant(Model):
+    """Payload of the signal `grant_budget`: an execution that is parked for its budget may spend as much again."""
+
+    by: str = Field(min_length=1, max_length=200, description="who grants it")
+
+
 CHUNK = ActivityType("chunk", "chunk_text", list[Chunk])
 MENTIONS = ActivityType("mentions", "extract_mentions", list[Mention])
 ENTITIES = ActivityType("entities", "classify_entities", list[Entity])
@@ -116,7 +122,7 @@ EXTRACTION = WorkflowType(
     activity_types=(CHUNK, MENTIONS, ENTITIES, RELATIONS, ASSEMBLE),
     parse=_parse_extraction_input,
     input_model=ExtractionInput,
-    signals=REVIEW_SIGNALS,
+    signals={**REVIEW_SIGNALS, GRANT_BUDGET_SIGNAL: Grant},
 )
 
 WORKFLOW_TYPES = {EXTRACTION.name: EXTRACTION}

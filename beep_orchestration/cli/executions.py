@@ -16,7 +16,7 @@ from beep_orchestration.cli.invocation import (
     print_text,
 )
 from beep_orchestration.errors import InvalidInputError, WorkflowStateError
-from beep_orchestration.models import PAUSE_SIGNAL, ExecutionStatus, WorkflowStatus
+from beep_orchestration.models import PAUSE_SIGNAL, ExecutionStatus, ModelUsage, WorkflowStatus
 
 if TYPE_CHECKING:
     from beep_orchestration.service import WorkflowService
@@ -239,6 +239,7 @@ def _facts(found: WorkflowStatus) -> list[tuple[str, str]]:
         )
     if found.paused_for is not None:
         facts.append(("because", f"{found.paused_for.type}: {found.paused_for.message}"))
+    facts += [("tokens", _spent(kind, usage)) for kind, usage in found.language_model.items()]
     facts += [("attempts", str(found.attempts)), ("started", f"{found.started_at:%Y-%m-%d %H:%M:%S %Z}")]
     if found.completed_at is not None:
         facts.append(("ended", f"{found.completed_at:%Y-%m-%d %H:%M:%S %Z}"))
@@ -246,6 +247,15 @@ def _facts(found: WorkflowStatus) -> list[tuple[str, str]]:
         facts.append(("error", f"{found.error.type}: {found.error.message}"))
     facts.append(("run", found.dagster_url or "none yet; runs are launched while 'beep up' is running"))
     return facts
+
+
+def _spent(kind: str, usage: ModelUsage) -> str:
+    """What calls to a language model consumed for the activities of one type."""
+    told = f"{kind}: {usage.input_tokens:,} read, {usage.output_tokens:,} written in {usage.calls} calls"
+    if usage.calls > usage.unpriced:
+        told += f", cost {usage.cost:.4f}"
+    others = {"recalled": usage.recalled, "unanswered": usage.unanswered, "without a known price": usage.unpriced}
+    return told + "".join(f", {count} {name}" for name, count in others.items() if count)
 
 
 def _row(found: WorkflowStatus) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from beep_orchestration.extraction.inputs import parse_extraction_input
     from beep_orchestration.extraction.local import local_extractors
     from beep_orchestration.extraction.ontology import Ontology, load_ontology
-    from beep_orchestration.extraction.pipeline import batches, entities_by_chunk, extract, extractors_for
+    from beep_orchestration.extraction.pipeline import batches, entities_by_chunk, examples_of, extract, extractors_for
     from beep_orchestration.extraction.protocols import Extractors
     from beep_orchestration.extraction.provenance import activity_name, activity_order, attributed
     from beep_orchestration.extraction.resolution import resolve
@@ -34,6 +34,7 @@ __all__ = [
     "chunk_text",
     "decode_document",
     "entities_by_chunk",
+    "examples_of",
     "extract",
     "extractors_for",
     "load_ontology",
@@ -56,6 +57,7 @@ _MODULES = {
     "chunk_text": "chunking",
     "decode_document": "documents",
     "entities_by_chunk": "pipeline",
+    "examples_of": "pipeline",
     "extract": "pipeline",
     "extractors_for": "pipeline",
     "load_ontology": "ontology",

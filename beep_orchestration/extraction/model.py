@@ -70,6 +70,9 @@ class ExtractionOptions(Value):
     cost_budget: float | None = Field(
         default=None, gt=0, description="What language models may cost, in the currency of their prices"
     )
+    when_budget_is_used_up: Literal["fail", "park"] = Field(
+        default="fail", description="Whether the execution fails then, or waits for the signal `grant_budget`"
+    )
 
     @model_validator(mode="after")
     def _overlap_is_shorter_than_a_chunk(self) -> Self:

@@ -5,17 +5,21 @@ from collections.abc import Sequence
 
 from beep_orchestration.extraction.assembly import assemble
 from beep_orchestration.extraction.chunking import LEAD_IN, chunk_text
+from beep_orchestration.extraction.llm import llm_extractors
+from beep_orchestration.extraction.llm.calls import UnrecordedCalls
+from beep_orchestration.extraction.llm.language_model import language_model, require_llm
 from beep_orchestration.extraction.local import local_extractors
-from beep_orchestration.extraction.model import Candidate, Chunk, Entity, ExtractionInput, Graph, Mention
+from beep_orchestration.extraction.model import Candidate, Chunk, Entity, Example, ExtractionInput, Graph, Mention
 from beep_orchestration.extraction.ontology import load_ontology
 from beep_orchestration.extraction.protocols import Extractors
 from beep_orchestration.extraction.provenance import activity_name, attributed
 from beep_orchestration.extraction.resolution import resolve
 from beep_orchestration.extraction.taught import taught_extractors
+from beep_orchestration.settings import load_settings
 
 
 def extract(document: ExtractionInput, extractors: Extractors | None = None) -> Graph:
-    """The graph of one document, by the local extractors unless told otherwise. Deterministic with those.
+    """The graph of one document, by the extractors that its input names. Deterministic with the local ones.
 
     They have learned from the input's examples and from the ontology's, if there are any.
 
@@ -50,9 +54,23 @@ def extract(document: ExtractionInput, extractors: Extractors | None = None) -> 
 
 
 def extractors_for(document: ExtractionInput) -> Extractors:
-    """The local extractors; taught if the input or its ontology has examples. Loads and learns nothing yet."""
-    examples = (*load_ontology(document.ontology).examples, *document.examples)
+    """Those that the input names, for use in memory. Loads and learns nothing yet; a language model is not asked yet.
+
+    The local ones are taught if the input or its ontology has examples; a language model is shown them.
+
+    Raises `InvalidInputError` if the extractor is not installed or not set up.
+    """
+    examples = examples_of(document)
+    if document.extractor == "llm":
+        settings = load_settings()
+        require_llm(settings, document.options)
+        return llm_extractors(UnrecordedCalls(language_model(settings)), examples)
     return taught_extractors(examples) if examples else local_extractors()
+
+
+def examples_of(document: ExtractionInput) -> tuple[Example, ...]:
+    """The examples of the ontology, and then those of the input."""
+    return (*load_ontology(document.ontology).examples, *document.examples)
 
 
 def batches(candidates: Sequence[Candidate], size: int) -> list[list[Candidate]]:

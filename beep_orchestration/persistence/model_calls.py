@@ -5,13 +5,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, and_, func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, WorkflowModelCallId
-from beep_orchestration.models import ModelCallStatus, ModelUsage
+from beep_orchestration.models import GRANT_BUDGET_SIGNAL, ModelCallStatus, ModelUsage
 from beep_orchestration.persistence.executions import CLOCK
-from beep_orchestration.tables import execution, model_call
+from beep_orchestration.tables import execution, model_call, signal
 
 _FREE = (ModelCallStatus.REFUSED, ModelCallStatus.RECALLED)
 _UNANSWERED = (ModelCallStatus.SENT, ModelCallStatus.LOST)
@@ -44,10 +44,14 @@ class RecordedAnswer:
 
 @dataclass(frozen=True, kw_only=True)
 class Spending:
-    """What an execution may have spent since it was started or resumed: calls without an answer count as expected."""
+    """What an execution may have spent since it was started or resumed: calls without an answer count as expected.
+
+    `grants` is how often its budget was granted in that time, the first time included.
+    """
 
     tokens: int
     cost: Decimal
+    grants: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,21 +143,38 @@ class ModelCalls:
         self._connection.execute(insert(model_call).values(values))
 
     def load_spending(self, execution_id: WorkflowExecutionId) -> Spending:
-        """What the execution may have spent since it was started or last resumed."""
+        """What the execution may have spent, and how often its budget was granted, since it was started or resumed."""
+        begun = func.coalesce(execution.c.resumed_at, execution.c.started_at)
+        granted = (
+            select(func.count())
+            .where(
+                signal.c.workflow_execution_id == execution_id,
+                signal.c.signal_name == GRANT_BUDGET_SIGNAL,
+                signal.c.consumed_by.is_not(None),
+                signal.c.created_at >= begun,
+            )
+            .correlate(execution)
+            .scalar_subquery()
+        )
         statement = (
             select(
                 func.coalesce(func.sum(func.coalesce(_TOKENS, model_call.c.expected_tokens)), 0),
                 func.coalesce(func.sum(model_call.c.cost), 0),
+                func.coalesce(func.max(granted), 0),
             )
-            .join(execution, execution.c.id == model_call.c.workflow_execution_id)
-            .where(
-                execution.c.id == execution_id,
-                model_call.c.status.not_in(_FREE),
-                model_call.c.started_at >= func.coalesce(execution.c.resumed_at, execution.c.started_at),
+            .select_from(execution)
+            .outerjoin(
+                model_call,
+                and_(
+                    model_call.c.workflow_execution_id == execution.c.id,
+                    model_call.c.status.not_in(_FREE),
+                    model_call.c.started_at >= begun,
+                ),
             )
+            .where(execution.c.id == execution_id)
         )
-        tokens, cost = self._connection.execute(statement).one()
-        return Spending(tokens=int(tokens), cost=Decimal(cost))
+        tokens, cost, grants = self._connection.execute(statement).one()
+        return Spending(tokens=int(tokens), cost=Decimal(cost), grants=1 + int(grants))
 
     def load_usage(
         self, execution_ids: Collection[WorkflowExecutionId]

@@ -52,7 +52,8 @@ def _extractors(name: str, benchmark: Benchmark | None) -> Extractors:
     """Those to be scored; what is not about an ontology of the benchmark has no examples to learn from."""
     if name == "llm":
         require_llm(load_settings(), ExtractionOptions())
-        return llm_extractors(UnrecordedCalls(language_model(load_settings())))
+        shown = examples(benchmark) if benchmark is not None else []
+        return llm_extractors(UnrecordedCalls(language_model(load_settings())), shown)
     if name == "taught" and benchmark is not None:
         return taught_extractors(examples(benchmark))
     return local_extractors()

@@ -182,7 +182,7 @@ def honest_answer(body: Mapping[str, Any]) -> str:
         return json.dumps({"mentions": _mentions(_within_marks(material)[0])})
     if "entities" in schema:
         return json.dumps({"entities": _types(_within_marks(material)[0], schema["entities"])})
-    entities, _, sentences = _within_marks(material)
+    entities, _, sentences = _within_marks(material)[-3:]
     return json.dumps({"facts": _facts(entities, sentences, schema["facts"])})
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from beep_orchestration.extraction import chunk_text, extract, load_ontology, parse_extraction_input
 from beep_orchestration.extraction.llm import llm_extractors
 from beep_orchestration.extraction.llm.calls import Tally
+from beep_orchestration.extraction.llm.few_shot import Examples
 from beep_orchestration.extraction.llm.questions import (
     A,
     MentionsAnswer,
@@ -21,7 +22,7 @@ from beep_orchestration.extraction.llm.questions import (
     TypedThing,
     TypesAnswer,
 )
-from beep_orchestration.extraction.model import Chunk, Entity, ExtractionOptions, Mention, Relation
+from beep_orchestration.extraction.model import Chunk, Entity, Example, ExtractionOptions, Mention, Relation
 from beep_orchestration.extraction.ontology import THING
 from beep_orchestration.extraction.resolution import resolve
 
@@ -262,3 +263,33 @@ def test_instructions_inside_a_document_change_nothing() -> None:
     assert mark.startswith("<document-")
     assert question.material.endswith(mark.replace("<", "</"))
     assert question.material.count(mark) == question.material.count(mark.replace("<", "</")) == 1
+
+
+def example(text: str, *facts: tuple[str, str, str]) -> Example:
+    return Example.model_validate(
+        {"text": text, "triples": [{"subject": s, "relation": r, "object": o} for s, r, o in facts]}
+    )
+
+
+def test_the_closest_examples_of_possible_relations_are_shown() -> None:
+    far = [example(f"Nobody{number} met Someone{number} far away.", ("N", "met", "S")) for number in range(30)]
+    near = example("Grace met Howard in London.", ("Grace", "met", "Howard"))
+    other = example("Ada Lovelace met Charles Babbage in London.", ("Ada", "married", "Charles"))
+    examples = Examples([*far, near, other])
+    found = examples.closest("Ada met Charles in London.", ["met"])
+    assert found[0] == near
+    assert other not in found
+    assert len(found) == 12
+    assert found == examples.closest("Ada met Charles in London.", ["met"])
+
+
+def test_examples_are_part_of_the_identity_and_data_to_the_model() -> None:
+    (chunk,) = chunk_text(TEXT, ExtractionOptions())
+    shown = example("Grace met Howard.", ("Grace", "met", "Howard"))
+    calls = Scripted(RelationsAnswer(facts=[]))
+    extractor = llm_extractors(calls, [shown]).relations
+    extractor.extract_relations(TEXT, chunk, ENTITIES, load_ontology(ONTOLOGY))
+    (question,) = calls.asked
+    assert "Grace met Howard. => Grace | met | Howard" in question.material
+    assert "Grace" not in question.instructions
+    assert len({extractor.identity, llm_extractors(calls).relations.identity}) == 2

@@ -45,15 +45,19 @@ def asked(url: str, **settings: Any) -> UnrecordedCalls:
 
 
 def test_a_real_model_is_asked_and_its_answer_checked(url: str) -> None:
-    """Bound to the schema its answer is read; whatever it names, only what stands in the text becomes a mention."""
+    """Bound to the schema its answer is read, unless it finds no end; only what stands in the text is a mention."""
     calls = asked(url)
     (chunk,) = chunk_text(TEXT, ExtractionOptions())
-    found = llm_extractors(calls).mentions.extract_mentions(TEXT, chunk, load_ontology(None))
-    assert all(TEXT[mention.start : mention.end] == mention.text for mention in found)
+    try:
+        found = llm_extractors(calls).mentions.extract_mentions(TEXT, chunk, load_ontology(None))
+    except InvalidAnswerError as error:
+        assert calls.tally["output_tokens"] == 120, error  # noqa: PT017 - which of the two it does is the model's
+    else:
+        assert all(TEXT[mention.start : mention.end] == mention.text for mention in found)
+        assert calls.tally["mentions_exact"] + calls.tally["mentions_aligned"] + calls.tally["mentions_dropped"] > 0
     assert calls.tally["calls"] == 1
     assert calls.tally["input_tokens"] > 100
-    assert 0 < calls.tally["output_tokens"] <= 120
-    assert calls.tally["mentions_exact"] + calls.tally["mentions_aligned"] + calls.tally["mentions_dropped"] > 0
+    assert calls.tally["output_tokens"] > 0
 
 
 def test_what_a_real_model_says_without_a_schema_is_read_or_refused(url: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from threading import Lock
 from typing import Protocol, TypeVar
 
 from beep_orchestration.errors import InvalidAnswerError
@@ -47,6 +48,7 @@ class UnrecordedCalls:
 
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
+        self._lock = Lock()
         self.tally: Tally = Counter()
 
     @property
@@ -57,5 +59,9 @@ class UnrecordedCalls:
     def ask(self, question: Question[A], check: Callable[[A, Tally], T]) -> T:
         """As the protocol says."""
         reply = self._model.ask(question)
-        self.tally.update(calls=1, input_tokens=reply.usage.input_tokens, output_tokens=reply.usage.output_tokens)
-        return check(answer_of(reply, question), self.tally)
+        tally = Counter(calls=1, input_tokens=reply.usage.input_tokens, output_tokens=reply.usage.output_tokens)
+        try:
+            return check(answer_of(reply, question), tally)
+        finally:
+            with self._lock:
+                self.tally.update(tally)

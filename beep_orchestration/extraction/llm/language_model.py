@@ -166,6 +166,17 @@ class LanguageModel:
         with self._limits.turn():
             return self._bridge.run(self._request(question))
 
+    def check(self) -> None:
+        """Make the provider's client, and ask nothing.
+
+        Raises `PermanentActivityError` if there is no key, or the client is not installed.
+        """
+
+        async def make() -> None:
+            _ = self._model
+
+        self._bridge.run(make())
+
     async def _request(self, question: Question[Any]) -> Reply:
         from pydantic_ai import ModelRequest, UserPromptPart  # noqa: PLC0415 - slow to import, and an extra
         from pydantic_ai.direct import model_request  # noqa: PLC0415

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from beep_orchestration.extraction.chunking import with_lead_in
 from beep_orchestration.extraction.llm.calls import Calls, Tally
+from beep_orchestration.extraction.llm.few_shot import Examples, shown
 from beep_orchestration.extraction.llm.identity import identity
 from beep_orchestration.extraction.llm.prompts import RELATIONS, entity_line, material, relations_of
 from beep_orchestration.extraction.llm.questions import Question, RelationsAnswer, StatedFact
@@ -22,13 +23,15 @@ _ENOUGH = 2  # entities, for there to be a fact
 class LlmRelationExtractor:
     """`RelationExtractor` by a language model: one call for each chunk in which a fact can be."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls, examples: Examples) -> None:
         self._calls = calls
+        self._examples = examples
 
     @property
     def identity(self) -> str:
-        """The model and the digest of prompts and checks."""
-        return identity("llm-relations", self._calls.identity)
+        """The model, the digest of prompts and checks, and that of the examples."""
+        examples = f" examples-{self._examples.digest[:12]}" if len(self._examples) else ""
+        return identity("llm-relations", self._calls.identity) + examples
 
     def extract_relations(
         self, text: str, chunk: Chunk, entities: Sequence[Entity], ontology: Ontology
@@ -42,9 +45,11 @@ class LlmRelationExtractor:
         sentences = _Sentences(text, chunk)
         if not possible or not sentences.spans:
             return []
+        examples = self._examples.closest(text[chunk.start : chunk.end], possible)
         question = Question(
             instructions=f"{RELATIONS}\n{relations_of(list(possible.values()))}",
             material=material(
+                *([("Examples of texts and the facts that they state:", shown(examples))] if examples else []),
                 ("Entities:", "\n".join(entity_line(number, entity) for number, entity in enumerate(entities, 1))),
                 ("What stands before, to know what pronouns mean:", sentences.before),
                 ("Sentences:", sentences.numbered()),
