@@ -149,8 +149,12 @@ def test_calls_overlap_up_to_the_limit(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_no_paid_call_is_lost_or_doubled_whatever_fails(bench: Bench, graph: str, seed: int) -> None:
+def test_no_paid_call_is_lost_or_doubled_whatever_fails(
+    bench: Bench, graph: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each question fails three times, each time otherwise, before it is answered; the graph is the same."""
+    monkeypatch.setenv("BEEP_LLM_TIMEOUT_SECONDS", "5")
+    load_settings.cache_clear()
     shift = PASSING[seed * 3 :] + PASSING[: seed * 3]
     bench.llm.plan = PlanOfEach([fault for fault in shift if fault is not Fault.SLOW], per_question=3)
     execution = bench.completed()
