@@ -31,11 +31,14 @@ from rich.table import Table
 from beep_orchestration.dagster_client import DagsterClient
 from beep_orchestration.errors import BeepError
 from beep_orchestration.models import ExecutionStatus
+from beep_orchestration.persistence.schema import migrate
 from beep_orchestration.service import WorkflowService
+from beep_orchestration.settings import Settings
 from tests.faults import invariants, races
 from tests.faults.documents import document
-from tests.faults.installation import HOST, Installation, installed
+from tests.faults.installation import HOST, Installation, installed, postgres_server
 from tests.faults.kinds import KINDS, Hit, Kind, MissedError, Scene
+from tests.postgres import opened
 from tests.waiting import wait_until
 
 REPORT = Path(__file__).with_name("report.json")
@@ -256,19 +259,20 @@ class Campaign:
         }
 
 
-def races_of(installation: Installation, tries: int) -> dict[str, int]:
-    """Races on the campaign's database; nothing answers as Dagster, so what they wake is not run."""
-    settings = installation.services.settings
+def play_races(tries: int) -> dict[str, int]:
+    """Races on a server of their own, with no services: what is woken is not run."""
+    settings = Settings()
     nobody = DagsterClient(HOST, 1, code_location=settings.code_location, timeout_seconds=1)
-    service = WorkflowService(installation.database, nobody, settings.organization, settings)
     logging.getLogger("beep_orchestration").setLevel(logging.ERROR)  # that Dagster does not answer is no news
-    made = installation.database, settings, service
-    return {
-        "lost_wake_ups": races.lost_wake_ups(*made, tries=tries),
-        "wake_ups_tried": tries,
-        "misread_signals": races.misread_signals(*made, count=tries, senders=10),
-        "signals_sent_to_one": tries,
-    }
+    with postgres_server() as server, opened(server.url, pool_size=15) as database:
+        migrate(database.engine)
+        made = database, settings, WorkflowService(database, nobody, settings.organization, settings)
+        return {
+            "lost_wake_ups": races.lost_wake_ups(*made, tries=tries),
+            "wake_ups_tried": tries,
+            "misread_signals": races.misread_signals(*made, count=tries, senders=10),
+            "signals_sent_to_one": tries,
+        }
 
 
 def show(report: dict[str, Any], console: Console) -> None:
@@ -304,7 +308,7 @@ def main() -> int:
     with installed() as installation:
         installation.wait_completed([installation.start(document(1))])
         report = Campaign(installation, given.seed, console).play(given.rounds)
-        report |= races_of(installation, given.rounds * 50)
+    report |= play_races(given.rounds * 50)
     report["minutes"] = round((began() - start) / 60, 1)
     given.report.write_text(json.dumps(report, indent=2) + "\n")
     show(report, console)
