@@ -38,10 +38,7 @@ def test_a_wait_and_a_pause_are_told_with_what_is_waited_for(tables: WorkflowPer
     execution = claimed(tables)
     wait = Wait(activity_name="review", signals=("approve",), since=execution.started_at)
     checkpoint = Checkpoint(waiting_for=(wait,))
-    assert tables.executions.advance(
-        execution.id, execution.epoch, current_activity=None, checkpoint=checkpoint, signals=0, is_progress=False
-    )
-    assert tables.executions.park(execution.id, execution.epoch, wake_at=None)
+    assert tables.executions.park(execution.id, execution.epoch, wake_at=None, checkpoint=checkpoint)
     assert tables.executions.pause(execution.id)
     assert tables.executions.end_pause(execution.id)
     assert _told(tables, execution.id)[2:] == [
