@@ -44,17 +44,24 @@ def test_16_exhausted_retries_give_the_last_attempts_typed_error(owners: Owners)
 
 
 def test_21_a_workflow_may_catch_an_unexpected_exception_and_run_another_activity(owners: Owners) -> None:
+    """Another run of the execution meets the same failure, and tries nothing again."""
     execution = owners.start()
 
     def body(stage: Stage) -> Any:
         try:
-            return stage.run([part(stage, "one", lambda: 1 / 0)])
+            parts = stage.run([part(stage, "one", lambda: 1 / 0)])
         except ActivityFailedError as error:
-            return [error.error_type, *stage.run([part(stage, "instead")])]
+            parts = [error.error_type, *stage.run([part(stage, "instead")])]
+        stage.await_signal("approve")
+        return parts
 
     owners.own(execution, body)
+    owners.service.signal(execution, "approve", {"by": "Ada"})
+    owners.own(execution, body)
+    assert owners.calls() == ["one", "instead"]
     assert owners.service.result(execution) == {"value": ["ZeroDivisionError", "instead"]}
-    assert statuses(owners.database, execution) == {"part-instead": ["completed"], "part-one": ["failed"]}
+    made = statuses(owners.database, execution)
+    assert made == {"part-instead": ["completed"], "part-one": ["failed"], "part-wait-0": ["completed"]}
 
 
 def test_22_an_exception_with_what_cannot_be_stored_still_stores_with_its_message(owners: Owners) -> None:
