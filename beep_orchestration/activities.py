@@ -20,6 +20,7 @@ from beep_orchestration.digests import canonical_digest
 from beep_orchestration.errors import (
     ActivityFailedError,
     BeepError,
+    BudgetUsedUpError,
     ExecutionPausedError,
     IncompleteStageError,
     InvalidInputError,
@@ -238,6 +239,8 @@ class ActivityRunner:
         """Raise `ActivityFailedError` if this very activity has failed for good since the execution was resumed."""
         if activity.on_failure == "pause" or row is None or row.error is None or row.error.activity_name is None:
             return  # a retry would follow it, or it was interrupted: errors of activities name them
+        if row.error.type == BudgetUsedUpError.__name__:
+            return  # it made no call, and may have been granted another budget since
         resumed_at = self._claim.execution.resumed_at
         if resumed_at is not None and row.completed_at is not None and row.completed_at <= resumed_at:
             return
