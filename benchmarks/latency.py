@@ -11,7 +11,7 @@ _COMMITS = 22
 
 
 def latency(systems: Systems, *, quick: bool) -> Iterator[Result]:
-    samples = _samples(systems, rounds=5 if quick else 15)
+    samples = _samples(systems, rounds=5 if quick else 10)
     for peer, seconds in _slow_samples(systems, rounds=1 if quick else 3).items():
         yield compare(f"a latency, {peer}", samples["ours"], seconds, "s")
     for peer in samples.keys() - {"ours"}:
