@@ -23,7 +23,7 @@ def _described() -> Iterator[tuple[str, str | None]]:
         yield f"resource {name}", resource.description
 
 
-@pytest.mark.parametrize(("what", "description"), list(_described()))
+@pytest.mark.parametrize(("what", "description"), sorted(_described()), ids=[what for what, _ in sorted(_described())])
 def test_everything_says_what_it_is(what: str, description: str | None) -> None:
     assert description, what
     assert description.endswith((".", ")"))
