@@ -95,8 +95,8 @@ def test_15b_the_answer_to_start_and_to_signal_is_lost(installation: Installatio
     execution_id = service.start("extraction", raw, idempotency_key="answer-lost")
     installation.control.wait_for(fault)
     with pytest.raises(DatabaseUnavailableError), installation.proxy.trouble(Trouble(os.getpid(), swallows=1)):
-        service.signal(execution_id, "approve", {}, sender_key="once")
-    signal_id = service.signal(execution_id, "approve", {}, sender_key="once")
+        service.signal(execution_id, "approve", {"by": "Ada"}, sender_key="once")
+    signal_id = service.signal(execution_id, "approve", {"by": "Ada"}, sender_key="once")
     installation.wait_completed([execution_id])
     stored = installation.postgres.ask(
         "SELECT id FROM knowledge_workflow_signal WHERE signal_name = 'approve' AND workflow_execution_id = %s",
