@@ -173,4 +173,4 @@ def _worker_inside_its_transaction(installation: Installation, seed: int) -> Ite
 
 def _is_locked_out(installation: Installation) -> bool:
     statement = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
-    return bool(installation.postgres.ask(statement, "UPDATE%"))
+    return bool(installation.postgres.ask(statement, "%UPDATE knowledge_workflow_execution%"))
