@@ -20,7 +20,8 @@ from beep_orchestration.ids import WorkflowSignalId
 from beep_orchestration.models import RESUME_SIGNAL
 from beep_orchestration.parking import Parked
 from beep_orchestration.persistence import ActivityRow
-from beep_orchestration.waits import ReceivedSignal, Waits
+from beep_orchestration.persistence.rows import ReceivedSignal
+from beep_orchestration.waits import Waits
 
 
 @dataclass(frozen=True, kw_only=True)

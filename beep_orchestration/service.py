@@ -47,7 +47,7 @@ from beep_orchestration.models import (
 from beep_orchestration.persistence import Database, ExecutionRow, RunRow, WorkflowPersistence
 from beep_orchestration.persistence.notifications import EXECUTION_ENDED, LONGEST_SILENCE_SECONDS
 from beep_orchestration.persistence.pauses import EVERYONE
-from beep_orchestration.persistence.rows import NewExecution
+from beep_orchestration.persistence.rows import NewExecution, ReceivedSignal
 from beep_orchestration.persistence.schema import check_schema
 from beep_orchestration.persistence.signals import NewSignal
 from beep_orchestration.reconciliation import cancel_execution
@@ -56,7 +56,6 @@ from beep_orchestration.retention import prune
 from beep_orchestration.settings import Settings, load_settings
 from beep_orchestration.stored_examples import names_stored_examples, with_stored_examples
 from beep_orchestration.tracing import current_trace_parent, tracer
-from beep_orchestration.waits import ReceivedSignal
 from beep_orchestration.watching import EventReader, follow
 from beep_orchestration.workflow_types import EXTRACTION, WORKFLOW_TYPES, get_workflow_type, load_workflow_modules
 

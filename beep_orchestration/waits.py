@@ -9,9 +9,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
-
-from pydantic import BaseModel
 
 from beep_orchestration.changes import BeginWait, CompleteAttempt, EndWait
 from beep_orchestration.claims import Claim
@@ -24,24 +21,11 @@ from beep_orchestration.parking import Parked
 from beep_orchestration.persistence import ActivityRow, Database, SignalRow
 from beep_orchestration.persistence.activities import NewAttempt
 from beep_orchestration.persistence.notifications import LONGEST_SILENCE_SECONDS
+from beep_orchestration.persistence.rows import ReceivedSignal
 from beep_orchestration.signals import SignalReader
 
 WAIT = "wait"
 """The activity type of waits."""
-
-
-class ReceivedSignal(BaseModel):
-    """A signal that ended a wait. `payload` is the workflow type's model of it; as it is stored, that model's JSON."""
-
-    name: str
-    payload: Any
-    sequence: int
-    sent_at: datetime
-
-    @classmethod
-    def of(cls, signal: SignalRow) -> "ReceivedSignal":
-        """As it is stored."""
-        return cls(name=signal.signal_name, payload=signal.payload, sequence=signal.sequence, sent_at=signal.created_at)
 
 
 class Waits:

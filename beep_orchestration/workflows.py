@@ -20,10 +20,10 @@ from beep_orchestration.io_managers import checkpoint_io_manager
 from beep_orchestration.model_calls import calling_for
 from beep_orchestration.models import Json, RetryPolicy
 from beep_orchestration.parking import Parked
+from beep_orchestration.persistence.rows import ReceivedSignal
 from beep_orchestration.previews import execution_link, preview
 from beep_orchestration.races import Awaited, Branch, Races, Winner
 from beep_orchestration.resources import ExecutionSession, WorkflowResource
-from beep_orchestration.waits import ReceivedSignal
 from beep_orchestration.workflow_types import ActivityType, WorkflowType, register
 
 Output = TypeVar("Output")

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pydantic import BaseModel
+
 from beep_orchestration.ids import (
     OrganizationId,
     WorkflowActivityId,
@@ -132,3 +134,17 @@ class RunRow:
     def lease_is_over(self) -> bool:
         """Whether another run may claim the execution."""
         return self.lease_over_seconds is None or self.lease_over_seconds >= 0
+
+
+class ReceivedSignal(BaseModel):
+    """A signal that ended a wait. `payload` is the workflow type's model of it; as it is stored, that model's JSON."""
+
+    name: str
+    payload: Any
+    sequence: int
+    sent_at: datetime
+
+    @classmethod
+    def of(cls, signal: SignalRow) -> "ReceivedSignal":
+        """As it is stored."""
+        return cls(name=signal.signal_name, payload=signal.payload, sequence=signal.sequence, sent_at=signal.created_at)
