@@ -59,7 +59,7 @@ def test_a_second_demo_shows_the_recorded_graphs_and_leaves_the_services_running
         assert {name: (each["status"], each["picture"]) for name, each in shown.items()} == {
             path.stem: ("completed", str(path)) for path in pictures
         }
-        assert {each["execution_id"] for each in shown.values()} == set(before)
+        assert {each["execution_id"] for each in shown.values()} <= set(before)
         assert services.url in second.err
         assert {status.execution_id: status for status in service.list().executions} == before
     assert find_owner(settings.data_folder) is not None
@@ -83,7 +83,7 @@ def test_the_demo_finds_a_port_and_leaves_nothing_running(
             command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
         )
     assert (run.returncode, run.stderr) == (0, "")
-    assert f"Port {port} is taken" in run.stdout
+    assert f"Port {port} or {port + 1} is taken" in run.stdout
     assert "short: completed in" in run.stdout
     assert (tmp_path / "out" / "long.html").exists()
     assert find_owner(tmp_path / "data") is None
