@@ -44,9 +44,9 @@ from beep_orchestration.persistence.rows import NewExecution
 from beep_orchestration.persistence.schema import check_schema
 from beep_orchestration.projections import error_info, storable_text
 from beep_orchestration.settings import Settings, load_settings
-from beep_orchestration.stored_examples import with_stored_examples
+from beep_orchestration.stored_examples import names_stored_examples, with_stored_examples
 from beep_orchestration.waits import Waits
-from beep_orchestration.workflow_types import WorkflowType, get_workflow_type
+from beep_orchestration.workflow_types import EXTRACTION, WorkflowType, get_workflow_type
 
 Output = TypeVar("Output")
 
@@ -264,9 +264,10 @@ def _created_at(instance: dg.DagsterInstance, run: dg.DagsterRun) -> datetime | 
 def _create_execution(
     database: Database, launch: Launch, workflow_type: WorkflowType, config: Mapping[str, Any], *, launch_after: float
 ) -> None:
-    with database.transaction() as tables:
-        given = with_stored_examples(tables, launch.organization_id, config)
-    parsed = workflow_type.parse_input(given).model_dump(mode="json")
+    if workflow_type is EXTRACTION and names_stored_examples(config):
+        with database.transaction() as tables:
+            config = with_stored_examples(tables, launch.organization_id, config)
+    parsed = workflow_type.parse_input(config).model_dump(mode="json")
     new = NewExecution(
         id=launch.execution_id,
         organization_id=launch.organization_id,

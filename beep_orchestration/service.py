@@ -355,10 +355,7 @@ class WorkflowService:
         with self._database.transaction() as tables:
             execution = self._load(tables, execution_id)
             rows = tables.signals.load_named(execution.id, names)
-        return [
-            ReceivedSignal(name=row.signal_name, payload=row.payload, sequence=row.sequence, sent_at=row.created_at)
-            for row in rows
-        ]
+        return [ReceivedSignal.of(row) for row in rows]
 
     def check_health(self) -> None:
         """Raise `DatabaseUnavailableError` or `SchemaVersionError` unless the tables can be used."""

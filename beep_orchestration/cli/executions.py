@@ -21,6 +21,7 @@ from beep_orchestration.models import PAUSE_SIGNAL, ExecutionStatus, ModelUsage,
 if TYPE_CHECKING:
     from beep_orchestration.service import WorkflowService
 
+MaybeId = Annotated[str | None, typer.Argument(metavar="[ID]", help="One execution.", show_default=False)]
 Everything = Annotated[bool, typer.Option("--all", help="All executions of the organization.")]
 Instance = Annotated[bool, typer.Option("--instance", help="All executions of all organizations.")]
 
@@ -100,9 +101,7 @@ def cancel(ctx: typer.Context, execution_id: ExecutionId, *, as_json: AsJson = F
 
 def pause(
     ctx: typer.Context,
-    execution_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="One execution.", show_default=False)
-    ] = None,
+    execution_id: MaybeId = None,
     *,
     everything: Everything = False,
     instance: Instance = False,
@@ -125,9 +124,7 @@ def pause(
 
 def resume(
     ctx: typer.Context,
-    execution_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="One execution.", show_default=False)
-    ] = None,
+    execution_id: MaybeId = None,
     *,
     everything: Everything = False,
     instance: Instance = False,
