@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, TypeVar, cast
 
 from pydantic import BaseModel, TypeAdapter
 
-from beep_orchestration.changes import BeginStage, Change, CompleteAttempt, EndExecution, FailAttempt, StartAttempt
+from beep_orchestration.changes import BeginStage, Change, CompleteAttempt, ConfirmClaim, EndExecution, FailAttempt, StartAttempt
 from beep_orchestration.claims import Claim
 from beep_orchestration.commits import CheckpointWriter
 from beep_orchestration.digests import canonical_digest
@@ -110,6 +110,9 @@ class ActivityRunner:
     way when its process dies is run again as a new attempt. When one fails for good, those under way are awaited and
     recorded, none is begun, and `ActivityFailedError` is raised. After a cancellation or a lost claim nothing is
     recorded any more and those under way are abandoned; `ExecutionCancelledError` or `ClaimLostError` is raised.
+
+    A process that was stopped or cut off past its lease looks at its claim before it makes the next call, so a call
+    beside a successor's is left to one stopped in the very moment between that look and the call; it records nothing.
     """
 
     def __init__(self, database: Database, claim: Claim, *, lease_seconds: float) -> None:
@@ -422,6 +425,8 @@ class _Stage:
             await self._commit(start)
         while True:
             attempt = start.attempt
+            if self.writer.lease_is_over:  # stopped, or cut off, since the attempt was committed: another may be at it
+                await self._commit(ConfirmClaim())
             try:
                 result = await self._execute(activity, attempt)
                 text, output = storable_output(activity, result, self.adapters.of(activity))

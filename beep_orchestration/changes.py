@@ -85,7 +85,12 @@ class EndExecution:
     error: ErrorInfo | None = None
 
 
-Change = BeginStage | StartAttempt | CompleteAttempt | FailAttempt | BeginWait | EndWait | EndExecution
+@dataclass(frozen=True)
+class ConfirmClaim:
+    """Nothing changes: the claim is looked at, and its lease renewed if that is due."""
+
+
+Change = BeginStage | StartAttempt | CompleteAttempt | FailAttempt | BeginWait | EndWait | EndExecution | ConfirmClaim
 
 
 @dataclass
@@ -121,6 +126,8 @@ class ChangeGroup:
                     group.completed.extend([change.won] if change.won else [])
                 case EndExecution():
                     group.ended.append(change)
+                case ConfirmClaim():
+                    pass
         return group
 
     @property

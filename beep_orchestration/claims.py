@@ -36,11 +36,15 @@ class Launch:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """The right to commit for an execution; `epoch` is None for a completed one, which can only be read again."""
+    """The right to commit for an execution; `epoch` is None for a completed one, which can only be read again.
+
+    `leased_at` is a moment of this process's monotonic clock at which the lease had not yet begun.
+    """
 
     execution: ExecutionRow
     dagster_run_id: str
     epoch: int | None
+    leased_at: float = 0.0
 
 
 def claim_execution(database: Database, launch: Launch, *, lease_seconds: float) -> Claim:
@@ -125,9 +129,10 @@ def _take(
     epoch = tables.executions.claim(execution.id, dagster_run_id)
     if epoch is None:
         raise ClaimLostError(execution.id, dagster_run_id, "it ended while it was claimed")
+    leased_at = time.monotonic()
     tables.runs.claim(dagster_run_id, epoch, lease_seconds)
     tables.activities.fail_running(
         execution.id,
         ErrorInfo(type="WorkerLost", message=f"its worker stopped before it ended; run {dagster_run_id} goes on"),
     )
-    return Claim(execution=execution, dagster_run_id=dagster_run_id, epoch=epoch)
+    return Claim(execution=execution, dagster_run_id=dagster_run_id, epoch=epoch, leased_at=leased_at)

@@ -69,7 +69,7 @@ class CheckpointWriter:
         self._run_id = claim.dagster_run_id
         self._epoch = claim.epoch
         self._lease_seconds = lease_seconds
-        self._renew_at = time.monotonic() + lease_seconds / 3
+        self._leased_at = claim.leased_at
         self._checkpoint = claim.execution.checkpoint.model_copy(update={"waiting_for": (), "paused_for": None})
         self._current_activity = claim.execution.current_activity
         self._queue: queue.SimpleQueue[list[_Item] | None] = queue.SimpleQueue()
@@ -90,6 +90,11 @@ class CheckpointWriter:
     def stopped(self) -> BeepError | None:
         """Why nothing more can be committed, None while all is well."""
         return self._stopped
+
+    @property
+    def lease_is_over(self) -> bool:
+        """Whether the lease has run out as far as this process knows: another run may have claimed the execution."""
+        return time.monotonic() >= self._leased_at + self._lease_seconds
 
     @contextmanager
     def stop_listener(self, listener: Callable[[], object]) -> Iterator[None]:
@@ -207,7 +212,7 @@ class CheckpointWriter:
         self, group: ChangeGroup, current: str | None, checkpoint: Checkpoint, progress: list[Json]
     ) -> bool:
         """Commit what most groups consist of by one statement; false, and no change, if more is to do or to say."""
-        if not group.is_plain or time.monotonic() >= self._renew_at:
+        if not group.is_plain or self._renewal_is_due():
             return False
         with self._database.statement() as tables:
             return tables.checkpoints.write(
@@ -235,7 +240,7 @@ class CheckpointWriter:
             elif not (is_repeated and self._is_committed(tables, group)):
                 sequence = self._advance(tables, group, current, checkpoint, len(progress))
                 self._write_rows(tables, group, progress, sequence)
-            if time.monotonic() >= self._renew_at:
+            if self._renewal_is_due():
                 self._renew_lease(tables)
 
     def _advance(
@@ -326,10 +331,14 @@ class CheckpointWriter:
         if execution.status is ExecutionStatus.CANCELLED:
             raise ExecutionCancelledError(self._execution.id)
 
+    def _renewal_is_due(self) -> bool:
+        return time.monotonic() >= self._leased_at + self._lease_seconds / 3
+
     def _renew_lease(self, tables: WorkflowPersistence) -> None:
+        asked_at = time.monotonic()
         if not tables.runs.renew_lease(self._run_id, self._epoch, self._lease_seconds):
             raise ClaimLostError(self._execution.id, self._run_id, "the run has been ended from outside")
-        self._renew_at = time.monotonic() + self._lease_seconds / 3
+        self._leased_at = asked_at
 
     def _stop(self, error: BeepError, batch: list[_Item]) -> None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the operations and the pydantic models that they take and return."""
+"""The OpenAPI 3.2 document, made from the operations and the pydantic models that they take and return."""
 
 from http import HTTPStatus
 from importlib.metadata import version
@@ -27,7 +27,7 @@ def openapi_document() -> dict[str, Any]:
     )
     schemas = {key: references[key, mode] for key, (mode, _) in types.items()}
     return {
-        "openapi": "3.1.0",
+        "openapi": "3.2.0",
         "info": {
             "title": "beep_orchestration",
             "version": version("beep-orchestration"),
@@ -98,13 +98,8 @@ def _parameter(place: str, name: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _responses(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
-    schema = schemas[f"{operation.name} answer"]
-    if operation.media_type != JSON:
-        schema = {"type": "string", "description": "Each entry is as follows.", "x-entry": schema}
-    answer: dict[str, Any] = {
-        "description": operation.status.phrase,
-        "content": {operation.media_type: {"schema": schema}},
-    }
+    content = _content(operation.media_type, schemas[f"{operation.name} answer"])
+    answer: dict[str, Any] = {"description": operation.status.phrase, "content": content}
     if operation.location is not None:
         answer["headers"] = {"Location": {"schema": {"type": "string"}}}
     responses = {str(operation.status.value): answer}
@@ -114,6 +109,20 @@ def _responses(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
         content = {MEDIA_TYPE: {"schema": schemas["problem"]}}
         responses[str(status.value)] = {"description": status.phrase, "content": content}
     return responses
+
+
+def _content(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema is of the whole answer, or of each entry of one that comes in entries."""
+    if media_type == JSON:
+        return {media_type: {"schema": schema}}
+    return {media_type: {"itemSchema": _event(schema) if media_type == EVENTS else schema}}
+
+
+def _event(schema: dict[str, Any]) -> dict[str, Any]:
+    """A Server-Sent Event whose data is JSON of that schema."""
+    data = {"type": "string", "contentMediaType": JSON, "contentSchema": schema}
+    properties = {"id": {"type": "string"}, "event": {"type": "string"}, "data": data}
+    return {"type": "object", "properties": properties}
 
 
 def _refusals(operation: Operation) -> list[HTTPStatus]:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import text
 
+from beep_orchestration import faults
 from beep_orchestration.changes import BeginStage, Change, CompleteAttempt, EndExecution, FailAttempt, StartAttempt
 from beep_orchestration.commits import CheckpointWriter
 from beep_orchestration.errors import (
@@ -145,6 +146,38 @@ def test_a_zombie_learns_of_its_successor_without_committing_anything(database: 
     claim(database, execution, "run-1")
     wait_until(lambda: isinstance(zombie.stopped, ClaimLostError))
     zombie.close()
+
+
+def test_a_worker_stopped_past_its_lease_looks_at_its_claim_before_it_calls(database: Database) -> None:
+    """Stopped after the commit of its attempt: as it goes on, its successor has called that activity already."""
+    execution, journal = start(database), Journal()
+    faults.inject("after_attempt_commit", lambda _: successor(database, execution))
+    with running(database, execution, "run-1", lease_seconds=0.2) as zombie, pytest.raises(ClaimLostError):
+        zombie.run(STAGE, journal.activities(1), concurrency=1)
+    assert not journal.calls
+
+
+def test_a_worker_stopped_past_its_lease_goes_on_if_nobody_took_its_place(database: Database) -> None:
+    execution, journal = start(database), Journal()
+    faults.inject("after_attempt_commit", lambda _: end_of_lease(database, execution))
+    with running(database, execution, "run-1", lease_seconds=0.2) as runner:
+        assert runner.run(STAGE, journal.activities(1), concurrency=1) == [0]
+    assert journal.calls == {f"{STAGE}-0": 1}
+
+
+def successor(database: Database, execution: WorkflowExecutionId) -> None:
+    claim(database, execution, "run-2")
+
+
+def end_of_lease(database: Database, execution: WorkflowExecutionId) -> None:
+    """Return when the lease of the execution's run is over by the database's clock."""
+    wait_until(lambda: lease_is_over(database, execution))
+
+
+def lease_is_over(database: Database, execution: WorkflowExecutionId) -> bool:
+    with database.transaction() as tables:
+        holder = tables.runs.find_holder(execution, 1)
+    return holder is not None and holder.lease_is_over
 
 
 def test_what_a_dead_run_left_open_is_closed_with_the_reason(database: Database) -> None:
