@@ -43,7 +43,7 @@ from beep_orchestration.errors import DagsterUnavailableError
 from beep_orchestration.projections import run_outcome
 from beep_orchestration.settings import Settings
 from beep_orchestration.supervisor.child import make_children
-from beep_orchestration.workflow_types import WORKFLOW_TYPES
+from beep_orchestration.workflow_types import EXTRACTION
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "beep_orchestration"
@@ -371,10 +371,9 @@ def test_a_location_of_definitions_has_the_repository_that_launches_name() -> No
     assert dagster_client.REPOSITORY_NAME == SINGLETON_REPOSITORY_NAME == defs.get_repository_def().name
 
 
-def test_every_workflow_type_has_its_job_and_every_activity_type_its_op() -> None:
-    for workflow_type in WORKFLOW_TYPES.values():
-        job = defs.get_job_def(workflow_type.job_name)
-        assert {stage.op_name for stage in workflow_type.activity_types} == {node.name for node in job.graph.nodes}
+def test_the_workflow_type_has_its_job_and_every_activity_type_its_op() -> None:
+    job = defs.get_job_def(EXTRACTION.job_name)
+    assert {stage.op_name for stage in EXTRACTION.activity_types} == {node.name for node in job.graph.nodes}
 
 
 @pytest.mark.parametrize("status", dg.DagsterRunStatus)
