@@ -9,7 +9,8 @@ execution's checkpoint counts them; I8 no process, run or session is left behind
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,16 +185,27 @@ def _miscounted(installation: Installation, execution_ids: Sequence[str]) -> Ite
 
 def wait_until_idle(installation: Installation, timeout: float = 45.0) -> None:
     """Wait until no worker is left; the tables may hear of a run's end later, with the next tick."""
-    wait_until(lambda: not leftovers(installation), timeout, "no worker or transaction is left")
+    with naming(lambda: leftovers(installation)):
+        wait_until(lambda: not leftovers(installation), timeout, "no worker or transaction is left")
 
 
 def wait_until_quiet(installation: Installation, execution_ids: Sequence[str], timeout: float = 45.0) -> None:
     """Wait until Dagster and the tables agree that these executions' runs have ended, and their workers are gone."""
-    wait_until(
-        lambda: not open_runs(installation, execution_ids) and not leftovers(installation),
-        timeout,
-        "no run, worker or transaction is left",
-    )
+    with naming(lambda: open_runs(installation, execution_ids) + leftovers(installation)):
+        wait_until(
+            lambda: not open_runs(installation, execution_ids) and not leftovers(installation),
+            timeout,
+            "no run, worker or transaction is left",
+        )
+
+
+@contextmanager
+def naming(found: Callable[[], list[str]]) -> Iterator[None]:
+    """Who waits in vain is told what is still there."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise TimeoutError(f"{error}: {found()}") from error
 
 
 def open_runs(installation: Installation, execution_ids: Sequence[str]) -> list[str]:
@@ -209,7 +221,7 @@ def open_runs(installation: Installation, execution_ids: Sequence[str]) -> list[
 def leftovers(installation: Installation) -> list[str]:
     """I8: workers, and sessions that hold a transaction open."""
     servers = installation.fork_servers()
-    found = [f"worker {child.pid}" for server in servers for child in _children(server)]
+    found = [f"worker {child.pid}, {_described(child)}" for server in servers for child in _children(server)]
     statement = """
         SELECT pid, state, left(query, 80) FROM pg_stat_activity
         WHERE state LIKE 'idle in transaction%%' AND state_change < clock_timestamp() - interval '1 s'
@@ -222,6 +234,14 @@ def _children(server: psutil.Process) -> list[psutil.Process]:
         return [child for child in server.children() if child.status() != psutil.STATUS_ZOMBIE]
     except psutil.NoSuchProcess:
         return []
+
+
+def _described(process: psutil.Process) -> str:
+    """What the process is at, as far as the system tells."""
+    with suppress(psutil.NoSuchProcess):
+        threads = [f"{process.pid}/{thread.id}" for thread in process.threads()]
+        return f"{process.status()} since {process.create_time():.0f}, threads {threads}"
+    return "gone"
 
 
 def _json(value: object) -> dict[str, Any]:
