@@ -125,7 +125,8 @@ def test_a_stream_whose_reader_went_away_ends(api: httpx.Client, database: Datab
     execution = start(database)
     subscribers = database.notifications._subscribers
     with stream(api, execution) as answer:
-        next(events_of(answer))
+        events = events_of(answer)  # by a name: as it is forgotten it closes the answer
+        next(events)
         wait_until(lambda: len(subscribers) > 0, description="the stream listens")
     wait_until(lambda: not subscribers, description="the stream listens no more")
 
