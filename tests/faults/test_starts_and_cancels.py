@@ -185,6 +185,7 @@ def test_43_retention_leaves_what_has_not_ended(installation: Installation) -> N
     installation.wait_completed([old])
     wait_until_quiet(installation, [old])
     (run_id,) = installation.service.get_status(old).dagster_run_ids
+    wait_until(lambda: _is_told_of_its_sensor(installation, run_id), 60, "the daemon has nothing to add to the run")
     earlier = (
         "UPDATE knowledge_workflow_execution SET started_at = started_at - interval '90 days', "
         "completed_at = completed_at - interval '90 days' WHERE id = ANY(%s)"
@@ -212,6 +213,12 @@ def test_43_retention_leaves_what_has_not_ended(installation: Installation) -> N
     assert installation.postgres.ask("SELECT 1 FROM event_logs WHERE run_id = %s LIMIT 1", run_id) == []
     installation.wait_completed(working)
     assert_sound(installation, working, faults=4)
+
+
+def _is_told_of_its_sensor(installation: Installation, run_id: str) -> bool:
+    """The daemon writes into a run's log what acted on it, after the tick that told the tables."""
+    statement = "SELECT 1 FROM event_logs WHERE run_id = %s AND event LIKE %s"
+    return bool(installation.postgres.ask(statement, run_id, "%acted on run status SUCCESS%"))
 
 
 def test_46_signals_cancels_and_checkpoints_never_lock_each_other_out(installation: Installation) -> None:
