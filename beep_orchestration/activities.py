@@ -13,7 +13,15 @@ from typing import Any, Generic, Literal, TypeVar, cast
 
 from pydantic import BaseModel, TypeAdapter
 
-from beep_orchestration.changes import BeginStage, Change, CompleteAttempt, ConfirmClaim, EndExecution, FailAttempt, StartAttempt
+from beep_orchestration.changes import (
+    BeginStage,
+    Change,
+    CompleteAttempt,
+    ConfirmClaim,
+    EndExecution,
+    FailAttempt,
+    StartAttempt,
+)
 from beep_orchestration.claims import Claim
 from beep_orchestration.commits import CheckpointWriter
 from beep_orchestration.digests import canonical_digest
