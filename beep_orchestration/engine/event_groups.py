@@ -66,8 +66,10 @@ class EventGroups:
         self.flush()
 
     def _store_in_time(self) -> None:
-        while self._has_news.wait() and not self._closing.wait(_LONGEST_SECONDS):
-            self._has_news.clear()
+        while not self._closing.is_set():
+            self._has_news.wait()
+            self._closing.wait(_LONGEST_SECONDS)
+            self._has_news.clear()  # before it is asked whether this is the end: the end is news too
             try:
                 self.flush()
             except Exception as error:  # noqa: BLE001 - whatever it is, the events are still there

@@ -68,6 +68,20 @@ def grouping(log: Log) -> Iterator[EventGroups]:
         groups.close()
 
 
+class News(threading.Event):
+    """Does not go before it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_going = threading.Event()
+        self.may_go = threading.Event()
+
+    def clear(self) -> None:
+        self.is_going.set()
+        self.may_go.wait()
+        super().clear()
+
+
 @pytest.fixture
 def never_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is stored only because time has passed."""
@@ -138,3 +152,17 @@ def test_the_log_that_is_read_has_what_was_stored_before(empty_database_url: str
     log.store_event(entry(4))
     assert len(log.get_logs_for_run(RUN)) == 5
     log.dispose()
+
+
+def test_an_end_that_meets_news_as_they_go_is_an_end() -> None:
+    groups = EventGroups(Log().store)
+    first, news = groups._has_news, News()
+    groups._has_news = news
+    first.set()
+    news.is_going.wait()
+    closing = threading.Thread(target=groups.close, daemon=True)
+    closing.start()
+    wait_until(news.is_set)
+    news.may_go.set()
+    closing.join(30)
+    assert not closing.is_alive()
