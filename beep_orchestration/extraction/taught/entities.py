@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from beep_orchestration.extraction.demonyms import COUNTRIES
 from beep_orchestration.extraction.local.entities import LocalEntityClassifier, entity
-from beep_orchestration.extraction.local.language_model import identity, session
+from beep_orchestration.extraction.local.language_model import Analysis, identity, read
 from beep_orchestration.extraction.local.mentions import recognized
 from beep_orchestration.extraction.local.type_words import WORD_LABELS
 from beep_orchestration.extraction.markup import hidden_stretches
@@ -77,14 +77,17 @@ def _judgements(text: str, candidates: Sequence[Candidate], learned: Learned) ->
     for candidate in candidates:
         for mention in candidate.mentions[:_MOST_MENTIONS]:
             by_window[_window(text, mention)].append((candidate.key, mention))
-    read = [(block, wanted) for window, wanted in by_window.items() for block in _blocks(text, *window)]
-    found: dict[str, list[Judgement]] = defaultdict(list)
-    with session() as model:
-        for doc, (block, wanted) in zip(model.everything(block.text for block, _ in read), read, strict=True):
+    places = [(block, wanted) for window, wanted in by_window.items() for block in _blocks(text, *window)]
+
+    def found_in(docs: "Sequence[Doc]") -> dict[str, list[Judgement]]:
+        found: dict[str, list[Judgement]] = defaultdict(list)
+        for doc, (block, wanted) in zip(docs, places, strict=True):
             spans = _spans(doc, block, wanted)
             for (key, _), judgement in zip(spans, learned.judge(doc, [span for _, span in spans]), strict=True):
                 found[key].append(judgement)
-    return found
+        return found
+
+    return read(Analysis.EVERYTHING, (block.text for block, _ in places), found_in)
 
 
 def _window(text: str, mention: Mention) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from beep_orchestration.digests import canonical_digest
 from beep_orchestration.extraction.chunking import chunk_text
 from beep_orchestration.extraction.labels import UNKNOWN
-from beep_orchestration.extraction.local.language_model import session
+from beep_orchestration.extraction.local.language_model import Analysis, read
 from beep_orchestration.extraction.local.mentions import recognized
 from beep_orchestration.extraction.local.name_spans import Named
 from beep_orchestration.extraction.model import Example, ExtractionOptions
@@ -130,16 +130,19 @@ def class_or_label(ontology: Ontology, kind: str, label: str) -> str:
 
 
 def _learn(examples: Sequence[Example], ontology: Ontology) -> Learned:
-    with session() as model:
-        read = [(example, block.text) for example in examples for block in _blocks(example.text)]
-        docs = list(model.everything(text for _, text in read))
+    sentences = [(example, block.text) for example in examples for block in _blocks(example.text)]
+
+    def learned_from(docs: "Sequence[Doc]") -> Learned:
         names = [recognized([doc])[0] for doc in docs]
         spans = [candidate_spans(doc, found) for doc, found in zip(docs, names, strict=True)]
         lessons = [
-            lesson(doc, found, example, ontology) for doc, found, (example, _) in zip(docs, spans, read, strict=True)
+            lesson(doc, found, example, ontology)
+            for doc, found, (example, _) in zip(docs, spans, sentences, strict=True)
         ]
         learned = Learned(ontology, _learn_spans(docs, spans, lessons))
         return replace(learned, _pairs=_learn_pairs(learned, docs, names, lessons))
+
+    return read(Analysis.EVERYTHING, (text for _, text in sentences), learned_from)
 
 
 def _blocks(text: str) -> Iterator[Block]:

@@ -1,9 +1,10 @@
 """Names in a chunk: what the examples say are ends of relations, and what the local extractor finds besides."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from beep_orchestration.extraction.labels import UNKNOWN
-from beep_orchestration.extraction.local.language_model import identity, session
+from beep_orchestration.extraction.local.language_model import Analysis, identity, read
 from beep_orchestration.extraction.local.mentions import mention, recognized
 from beep_orchestration.extraction.local.name_spans import Named, disjoint
 from beep_orchestration.extraction.local.type_words import WORD_LABELS
@@ -31,12 +32,14 @@ class TaughtMentionExtractor:
         """As the protocol says; where an end of a relation overlaps a name, the end is meant."""
         learned = self._pupil.learned(ontology)
         prose = list(blocks(text, chunk))
-        with session() as model:
-            docs = list(model.everything(block.text for block in prose))
-            found = [
+
+        def found_in(docs: "Sequence[Doc]") -> list[list[Named]]:
+            return [
                 disjoint([_named(doc, end, ontology) for end in learned.ends(doc, names)], names)
                 for doc, names in zip(docs, recognized(docs), strict=True)
             ]
+
+        found = read(Analysis.EVERYTHING, (block.text for block in prose), found_in)
         return [mention(text, block, name) for block, names in zip(prose, found, strict=True) for name in names]
 
 
