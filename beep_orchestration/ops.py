@@ -23,6 +23,7 @@ from beep_orchestration.extraction import (
     entities_by_chunk,
     load_ontology,
     resolve,
+    united,
 )
 from beep_orchestration.extraction.model import (
     Candidate,
@@ -168,7 +169,7 @@ def extract_relations_op(stage: Stage, chunks: Parts, entities: Parts) -> list[A
     use, ontology = stage.resources.choose_extractors(stage.session), load_ontology(document.ontology)
     digest, ontology_digest = text_digest(document.text), _ontology_digest(document)
     all_chunks: list[Chunk] = _flat(chunks)
-    typed: list[Entity] = attributed(ENTITIES.name, entities)
+    typed: list[Entity] = united(attributed(ENTITIES.name, entities))
     activities = [
         stage.activity(
             name=activity_name(RELATIONS.name, chunk.index),
@@ -191,7 +192,7 @@ def extract_relations_op(stage: Stage, chunks: Parts, entities: Parts) -> list[A
 @stage_op(ASSEMBLE, "Puts the graph together and completes the execution: activity `assemble`.")
 def assemble_graph_op(stage: Stage, chunks: Parts, entities: Parts, relations: Parts) -> list[Any]:
     document: ExtractionInput = stage.input
-    all_entities: list[Entity] = attributed(ENTITIES.name, entities)
+    all_entities: list[Entity] = united(attributed(ENTITIES.name, entities))
     all_relations: list[Relation] = attributed(RELATIONS.name, relations)
     identities = stage.session.load_code_versions(MENTIONS.name, ENTITIES.name, RELATIONS.name)
     language_model = load_statistics(stage.session.database, stage.execution_id, identities)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from beep_orchestration.extraction.pipeline import batches, entities_by_chunk, examples_of, extract, extractors_for
     from beep_orchestration.extraction.protocols import Extractors
     from beep_orchestration.extraction.provenance import activity_name, activity_order, attributed
-    from beep_orchestration.extraction.resolution import resolve
+    from beep_orchestration.extraction.resolution import resolve, united
     from beep_orchestration.extraction.taught import taught_extractors
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "parse_extraction_input",
     "resolve",
     "taught_extractors",
+    "united",
     "validate_document",
 ]
 
@@ -66,6 +67,7 @@ _MODULES = {
     "parse_extraction_input": "inputs",
     "resolve": "resolution",
     "taught_extractors": "taught",
+    "united": "resolution",
     "validate_document": "documents",
 }
 

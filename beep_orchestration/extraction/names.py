@@ -51,11 +51,11 @@ def person_words(name: str) -> tuple[str, ...]:
 
 
 def group_key(name: str) -> str:
-    """'Briton', 'Britons' and 'British' are one: those of a country by the country, others without the plural's s."""
+    """As `comparison_key`; but 'Briton', 'Britons' and 'British' are one, and not the country."""
     for form in (name, name.removesuffix("s"), name.removesuffix("men") + "man"):
         if form in COUNTRIES:
-            return COUNTRIES[form].casefold()
-    return comparison_key(name.removesuffix("s"))
+            return f"people of {COUNTRIES[form].casefold()}"
+    return comparison_key(name)
 
 
 def date_key(name: str) -> str:

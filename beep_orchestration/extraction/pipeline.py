@@ -13,7 +13,7 @@ from beep_orchestration.extraction.model import Candidate, Chunk, Entity, Exampl
 from beep_orchestration.extraction.ontology import load_ontology
 from beep_orchestration.extraction.protocols import Extractors
 from beep_orchestration.extraction.provenance import activity_name, attributed
-from beep_orchestration.extraction.resolution import resolve
+from beep_orchestration.extraction.resolution import resolve, united
 from beep_orchestration.extraction.taught import taught_extractors
 from beep_orchestration.settings import load_settings
 
@@ -36,7 +36,7 @@ def extract(document: ExtractionInput, extractors: Extractors | None = None) -> 
         use.entities.classify_entities(text, batch, ontology)
         for batch in batches(candidates, document.options.batch_size)
     ]
-    entities = attributed("entities", typed)
+    entities = united(attributed("entities", typed))
     relations = [
         use.relations.extract_relations(text, chunk, present, ontology)
         for chunk, present in zip(chunks, entities_by_chunk(entities, chunks), strict=True)

@@ -2,19 +2,21 @@
 
 1. The same place in the document, found in two overlapping chunks, is one mention (the longest wins).
 2. Mentions with the same name and kind are one candidate; with the same name and different kinds they are two
-   (Washington the person and the city) unless one kind is rare enough to be a labelling slip.
+   (Washington the person and the city) unless one kind is rare enough to be a labelling slip; what was labelled so
+   only once is one, but for places and titles.
 3. A surname or first name belongs to the one person in the document who has it, or to the first of several if the
    others are mentioned once only; an acronym to the one name that it abbreviates; an organization's short name to the
    one that it shortens. Else nothing is guessed and it stays by itself.
+4. Of what was typed, entities with the same name and type are one: their mentions had different kinds by mistake.
 
 Every step looks names up in dictionaries: time grows with the number of mentions, not with its square.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from beep_orchestration.extraction.labels import ORGANIZATION, PERSON, kind_of
-from beep_orchestration.extraction.model import Candidate, Mention
+from beep_orchestration.extraction.model import Candidate, Entity, Mention
 from beep_orchestration.extraction.names import (
     acronym,
     clean_name,
@@ -25,7 +27,7 @@ from beep_orchestration.extraction.names import (
     person_words,
     readable_ids,
 )
-from beep_orchestration.extraction.provenance import activity_order
+from beep_orchestration.extraction.provenance import activity_order, merged
 
 Group = tuple[str, str]
 """A kind and a comparison key: the mentions that step 2 puts together."""
@@ -35,6 +37,7 @@ _CONFUSED = frozenset({"organization", "made"})  # 'ENIAC' or 'Unix': labelled a
 _TAKEN_FOR = frozenset({"organization", "made", "unknown", "place"})
 _LIKELY, _SURE = 0.7, 0.8  # confidence of a place that may be, or is, where only places can be
 _SHORTEST_ACRONYM = 2
+_NAMED_AFTER_PEOPLE = (" award", " prize", " medal")
 _SMALL_WORDS = frozenset(("of", "for", "the", "and", "at", "in"))
 _INSTITUTION_WORDS = {
     "college": "college",
@@ -56,15 +59,38 @@ def resolve(mentions: Iterable[Mention]) -> list[Candidate]:
     """
     groups = _by_name(_disjoint(mentions))
     _merge_slips(groups)
-    merged = _merge_aliases(groups)
+    things = _merge_aliases(groups)
     found = sorted(
-        (sorted(members, key=_position) for members in merged.values()), key=lambda members: _position(members[0])
+        (sorted(members, key=_position) for members in things.values()), key=lambda members: _position(members[0])
     )
     names = [_best_name(members) for members in found]
     return [
         Candidate(key=key, name=name, aliases=_aliases(name, members), mentions=tuple(members))
         for key, name, members in zip(readable_ids(names), names, found, strict=True)
     ]
+
+
+def united(entities: Iterable[Entity]) -> list[Entity]:
+    """Those with the same name and type put together, under the id of the first; the others as they are.
+
+    What is put together has all the mentions and aliases, the highest confidence, and names all that found it.
+    """
+    same: dict[tuple[str, str], list[Entity]] = defaultdict(list)
+    for entity in entities:
+        same[entity.type, comparison_key(entity.name)].append(entity)
+    return [found[0] if len(found) == 1 else _one_of(found) for found in same.values()]
+
+
+def _one_of(same: Sequence[Entity]) -> Entity:
+    first = same[0]
+    return first.model_copy(
+        update={
+            "aliases": tuple(sorted({name for found in same for name in (found.name, *found.aliases)} - {first.name})),
+            "mentions": tuple(sorted((mention for found in same for mention in found.mentions), key=_position)),
+            "confidence": max(found.confidence for found in same),
+            "found_by": merged(found.found_by for found in same),
+        }
+    )
 
 
 def _position(mention: Mention) -> tuple[int, int]:
@@ -116,9 +142,12 @@ def _merge_slips(groups: dict[Group, list[Mention]]) -> None:
         kinds[key].append(kind)
     for key, found in kinds.items():
         if len(found) > 1:
-            _merge_kinds(
-                groups, key, sorted(found, key=lambda kind: (kind == "unknown", -len(groups[kind, key]), kind))
-            )
+            _merge_kinds(groups, key, sorted(found, key=lambda kind: _rank(kind, groups[kind, key])))
+
+
+def _rank(kind: str, members: list[Mention]) -> tuple[bool, int, bool, str]:
+    """The most frequent kind first; a person among equals."""
+    return kind == "unknown", -len(members), kind != "person", kind
 
 
 def _merge_kinds(groups: dict[Group, list[Mention]], key: str, kinds: list[str]) -> None:
@@ -135,7 +164,12 @@ def _is_slip(kind: str, members: list[Mention], main: str, others: list[Mention]
         return not _is_surely_place(
             members if kind == "place" else others, is_organization_too="person" not in (kind, main)
         )
-    return False
+    return len(members) == 1 and not _has_title(members) and not _has_title(others)
+
+
+def _has_title(members: list[Mention]) -> bool:
+    """'Lincoln', the film about Lincoln."""
+    return any(member.label == "WORK_OF_ART" for member in members)
 
 
 def _is_surely_place(members: list[Mention], *, is_organization_too: bool) -> bool:
@@ -147,14 +181,15 @@ def _merge_aliases(groups: dict[Group, list[Mention]]) -> dict[Group, list[Menti
     owners = {
         **_surname_owners(groups),
         **_person_owners(groups),
+        **_plural_owners(groups),
         **_shortened_owners(groups),
         **_acronym_owners(groups),
         **_defined_owners(groups),
     }
-    merged: dict[Group, list[Mention]] = defaultdict(list)
+    together: dict[Group, list[Mention]] = defaultdict(list)
     for group, members in groups.items():
-        merged[_final_owner(group, owners)].extend(members)
-    return merged
+        together[_final_owner(group, owners)].extend(members)
+    return together
 
 
 def _final_owner(group: Group, owners: Mapping[Group, Group]) -> Group:
@@ -193,7 +228,11 @@ def _surname_owners(groups: Mapping[Group, list[Mention]]) -> dict[Group, Group]
     """A surname that was taken for something else -> the person, unless it may well be something else."""
     people = Counter(key.split()[-1] for kind, key in groups if kind == "person" and " " in key)
     full = {key.split()[-1]: ("person", key) for kind, key in groups if kind == "person" and " " in key}
-    firsts = {key.split()[0] for kind, key in groups if kind == "organization" and " " in key}
+    firsts = {
+        key.split()[0]
+        for kind, key in groups
+        if kind == "organization" and " " in key and not key.endswith(_NAMED_AFTER_PEOPLE)
+    }
     return {
         (kind, key): full[key]
         for (kind, key), members in groups.items()
@@ -208,6 +247,12 @@ def _name_parts(key: str) -> set[str]:
     """What else this person may be called: 'ada', 'lovelace', and 'presper eckert' for 'j. presper eckert'."""
     words = key.split()
     return {words[0], words[-1], " ".join(words[1:]), " ".join(words[-2:]), f"{words[0]} {words[-1]}"}
+
+
+def _plural_owners(groups: Mapping[Group, list[Mention]]) -> dict[Group, Group]:
+    """'Huguenots' -> 'Huguenot', where both are named."""
+    singulars = {group: ("group", group[1].removesuffix("s")) for group in groups if group[0] == "group"}
+    return {group: one for group, one in singulars.items() if one != group and one in groups}
 
 
 def _shortened_owners(groups: Mapping[Group, list[Mention]]) -> dict[Group, Group]:

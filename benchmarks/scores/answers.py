@@ -12,6 +12,7 @@ from beep_orchestration.extraction import (
     extract,
     load_ontology,
     resolve,
+    united,
 )
 from beep_orchestration.extraction.model import Candidate, Entity, Example, ExampleTriple, ExtractionInput
 from beep_orchestration.extraction.names import date_key
@@ -69,16 +70,20 @@ def named_entities(text: str, extractors: Extractors) -> Iterator[NamedEntity]:
     ontology = load_ontology(None)
     chunks = chunk_text(text, document.options)
     mentions = [found for chunk in chunks for found in extractors.mentions.extract_mentions(text, chunk, ontology)]
-    for batch in batches(resolve(mentions), document.options.batch_size):
-        typed = {found.id: found.type for found in extractors.entities.classify_entities(text, batch, ontology)}
-        for candidate in batch:
-            spans = frozenset((mention.start, mention.end) for mention in candidate.mentions)
-            yield NamedEntity(_type_of(candidate, typed), spans)
+    candidates = resolve(mentions)
+    typed = [
+        found
+        for batch in batches(candidates, document.options.batch_size)
+        for found in extractors.entities.classify_entities(text, batch, ontology)
+    ]
+    of_things = {found.id for found in typed}
+    for found in (*united(typed), *(candidate for candidate in candidates if candidate.key not in of_things)):
+        yield NamedEntity(_type_of(found), frozenset((mention.start, mention.end) for mention in found.mentions))
 
 
-def _type_of(candidate: Candidate, typed: dict[str, str]) -> str:
-    label = candidate.mentions[0].label
-    return TYPE_OF_LABEL.get(label) or TYPE_OF_CLASS.get(typed.get(candidate.key, ""), "MISC")
+def _type_of(found: Entity | Candidate) -> str:
+    known = TYPE_OF_LABEL.get(found.mentions[0].label)
+    return known or TYPE_OF_CLASS.get(found.type if isinstance(found, Entity) else "", "MISC")
 
 
 def _admits(ontology: Ontology, predicate: str, subject_type: str, object_type: str) -> bool:

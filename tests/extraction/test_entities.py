@@ -36,10 +36,28 @@ def type_of(text: str, name: str, label: str, ontology: str | None = None) -> st
         ("Dwight D. Eisenhower came.", "Dwight D. Eisenhower", "ORG", "Person"),
         ("Acme Ltd was bought by Globex in 2020.", "Globex", "PRODUCT", "Organization"),
         ("He died at Wilmslow, Cheshire.", "Cheshire", "PERSON", "Place"),
+        ("In the same year Marc Andreessen released it.", "Marc Andreessen", "PERSON", "Person"),
+        ("It merged with the French company.", "French", "NORP", "Group"),
+        ("It was the Soviet Union.", "Soviet Union", "GPE", "Place"),
+        ("She was born Augusta Ada Byron in London.", "Augusta Ada Byron", "ORG", "Person"),
+        ("They launched Sputnik, the first artificial satellite.", "Sputnik", "PERSON", "Product"),
     ],
 )
 def test_the_built_in_types(text: str, name: str, label: str, expected: str) -> None:
     assert type_of(text, name, label) == expected
+
+
+def test_what_a_surname_by_itself_is_taken_for_says_nothing_of_the_person() -> None:
+    text = "Charles Thacker came. Then Thacker left, and Thacker slept."
+    labels = {0: "PERSON", 27: "ORG", 45: "ORG"}
+    mentions = tuple(
+        Mention(start=start, end=start + len(name), text=name, label=label, confidence=0.8)
+        for (start, label), name in zip(labels.items(), ("Charles Thacker", "Thacker", "Thacker"), strict=True)
+    )
+    assert [text[mention.start : mention.end] for mention in mentions] == [mention.text for mention in mentions]
+    candidate = Candidate(key="k", name="Charles Thacker", aliases=("Thacker",), mentions=mentions)
+    (found,) = local_extractors().entities.classify_entities(text, [candidate], load_ontology(None))
+    assert found.type == "Person"
 
 
 @pytest.mark.parametrize(

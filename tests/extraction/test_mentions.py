@@ -7,6 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from beep_orchestration.extraction import chunk_text, load_ontology, local_extractors
+from beep_orchestration.extraction.local.name_spans import Named
+from beep_orchestration.extraction.local.recurrence import KnownNames
 from beep_orchestration.extraction.model import ExtractionOptions, Mention
 from tests.extraction.test_chunking import PIECES
 
@@ -66,6 +68,7 @@ def test_offsets_are_code_points_behind_anything(separator: str) -> None:
         ("They ran it on a PDP-7 and an IBM 701.", ("IBM 701", "PRODUCT")),
         ("He described the language C in a book.", ("C", "LANGUAGE")),
         ("The logician Alonzo Church had reached a like result.", ("Alonzo Church", "PERSON")),
+        ("The ARPANET itself was built by them.", ("ARPANET", "PRODUCT")),
         ("He published his memoirs, Passages from the Life, in 1864.", ("Passages from the Life", "WORK_OF_ART")),
     ],
 )  # fmt: skip
@@ -87,6 +90,16 @@ def test_a_name_recognized_once_is_recognized_again() -> None:
         "Hollerith",
         "Hollerith",
     ]
+
+
+def test_what_has_an_article_once_is_no_person_anywhere() -> None:
+    text = "They built the Lisa. Later Lisa was sold, and Ada bought it."
+    taken_for_people = [
+        Named(text.index(name, start), text.index(name, start) + len(name), "PERSON")
+        for name, start in (("Lisa", 0), ("Lisa", 20), ("Ada", 0))
+    ]
+    found = KnownNames([(text, taken_for_people)]).complete(text, taken_for_people)
+    assert [name.label for name in found] == ["PRODUCT", "PRODUCT", "PERSON"]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from beep_orchestration.extraction import (
     local_extractors,
     parse_extraction_input,
     resolve,
+    united,
 )
 from beep_orchestration.extraction.chunking import LEAD_IN
 from beep_orchestration.extraction.model import Candidate, Chunk, Entity, ExtractionInput, Graph, Mention, Relation
@@ -64,7 +65,7 @@ def staged(given: ExtractionInput) -> Graph:
         through_json(list[Entity], extractors.entities.classify_entities(given.text, batch, ontology))
         for batch in batches(candidates, given.options.batch_size)
     ]
-    entities = attributed("entities", typed)
+    entities = united(attributed("entities", typed))
     relations = [
         through_json(list[Relation], extractors.relations.extract_relations(given.text, chunk, present, ontology))
         for chunk, present in zip(chunks, entities_by_chunk(entities, chunks), strict=True)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beep_orchestration.extraction.model import Candidate, Mention
-from beep_orchestration.extraction.resolution import resolve
+from beep_orchestration.extraction.model import Candidate, Entity, Mention
+from beep_orchestration.extraction.resolution import resolve, united
 from tests.extraction.test_chunking import calls
 
 
@@ -89,6 +89,15 @@ def test_what_the_people_of_a_country_are_called_is_one_group() -> None:
     ]
 
 
+def test_the_people_of_a_country_are_not_the_country() -> None:
+    assert len(resolve(mentions("GPE Sweden", "GPE Sweden", "GPE Sweden", "NORP Swedish", "NORP Swedes"))) == 2
+
+
+def test_a_group_in_the_plural_is_the_group() -> None:
+    (found,) = resolve(mentions("NORP Huguenot", "NORP Huguenots"))
+    assert (found.name, found.aliases) == ("Huguenot", ("Huguenots",))
+
+
 def test_an_acronym_is_its_long_form() -> None:
     (found,) = resolve(mentions("ORG International Business Machines", "ORG IBM", "ORG IBM"))
     assert (found.name, found.aliases) == ("International Business Machines", ("IBM",))
@@ -120,6 +129,58 @@ def test_homonyms_of_different_kinds_stay_apart() -> None:
         "washington": {"PERSON"},
         "washington-2": {"GPE"},
     }
+
+
+@pytest.mark.parametrize(
+    ("labels", "count"),
+    [
+        (("PERSON", "ORG"), 1),
+        (("NORP", "PRODUCT", "PRODUCT"), 1),
+        (("PERSON", "WORK_OF_ART"), 2),
+        (("PERSON", "PERSON", "WORK_OF_ART"), 2),
+        (("PERSON", "PERSON", "PRODUCT", "PRODUCT"), 2),
+    ],
+)
+def test_what_was_labelled_so_only_once_is_a_slip_unless_it_is_a_title(labels: tuple[str, ...], count: int) -> None:
+    assert len(resolve(mentions(*(f"{label} Lincoln" for label in labels)))) == count
+
+
+def test_one_mention_each_as_person_and_as_organization_is_a_person() -> None:
+    found = resolve(mentions("ORG Philip Hawker", "PERSON Philip Hawker", "PERSON Philip", "ORG Hawker"))
+    assert grouped(found) == {"philip-hawker": ["Philip Hawker", "Philip Hawker", "Philip", "Hawker"]}
+
+
+def test_a_surname_is_the_person_though_an_award_begins_with_it() -> None:
+    found = resolve(mentions("PERSON Alan Turing", "ORG Turing", "ORG Turing Award"))
+    assert grouped(found) == {"alan-turing": ["Alan Turing", "Turing"], "turing-award": ["Turing Award"]}
+
+
+def test_entities_of_one_name_and_one_type_are_one() -> None:
+    hill, other, road = typed("GPE Murray Hill", "PERSON Murray Hill", "FAC Murray Hill")
+    found = united([hill, road.model_copy(update={"type": "Street"}), other])
+    assert [(entity.id, entity.type, len(entity.mentions)) for entity in found] == [
+        ("murray-hill", "Place", 2),
+        ("murray-hill-3", "Street", 1),
+    ]
+    assert found[0].found_by == ("entities-0", "entities-1")
+    assert found[0].aliases == ("Murrays Hill",)
+    assert found[0].confidence == 0.7
+
+
+def typed(*names: str) -> list[Entity]:
+    """Each its own entity, typed as a place by an activity of its own, and less surely than the one before."""
+    return [
+        Entity(
+            id="murray-hill" + (f"-{number + 1}" if number else ""),
+            name=mention.text,
+            type="Place",
+            aliases=("Murrays Hill",) if number == 1 else (),
+            mentions=(mention,),
+            confidence=0.7 - number / 10,
+            found_by=(f"entities-{number}",),
+        )
+        for number, mention in enumerate(mentions(*names))
+    ]
 
 
 def test_a_city_is_not_the_person_named_like_it() -> None:

@@ -39,7 +39,7 @@ _SAID_AFTER = {
     ),
 }
 _SAID_BEFORE = {
-    "PERSON": r"\b(?:Dr|Mr|Mrs|Ms|Sir|Professor|Admiral|Captain|Lord|Lady)\.? ",
+    "PERSON": r"\b(?:born|Dr|Mr|Mrs|Ms|Sir|Professor|Admiral|Captain|Lord|Lady)\.? ",
     "ORG": (
         r"\b(?:join(?:ed|ing)?|works? for|worked for|working for|acquired by|bought by|founders? of|founded|hired by"
         r"|employed by"

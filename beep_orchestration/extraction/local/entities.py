@@ -4,7 +4,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from beep_orchestration.extraction.labels import DATES, NUMBERS
+from beep_orchestration.extraction.demonyms import COUNTRIES
+from beep_orchestration.extraction.labels import DATES, NUMBERS, PERSON
 from beep_orchestration.extraction.local.context import concepts_by_use, phrases_for, surroundings
 from beep_orchestration.extraction.local.language_model import identity
 from beep_orchestration.extraction.local.type_words import (
@@ -15,7 +16,7 @@ from beep_orchestration.extraction.local.type_words import (
     singular,
 )
 from beep_orchestration.extraction.model import Candidate, Entity
-from beep_orchestration.extraction.names import is_calendar_date
+from beep_orchestration.extraction.names import clean_name, is_calendar_date
 from beep_orchestration.extraction.ontology import THING, Ontology
 
 
@@ -93,14 +94,24 @@ def _type_of(text: str, candidate: Candidate, classes: _ClassIndex) -> tuple[str
         return None
     if main in DATES:
         return classes.of_concept("DATE") or THING, 0.9
-    scores = _scores(text, candidate, labels, classes)
+    if main == "NORP" and candidate.name in COUNTRIES and (people := classes.of_concept("NORP")):
+        return people, 0.9
+    scores = _scores(text, candidate, _labels_of_whole_name(candidate, labels), classes)
     if not scores:
         return THING, 0.5
     best = min(scores, key=lambda name: (-scores[name], name))
     return best, round(0.5 + 0.5 * scores[best] / (sum(scores.values()) + 1), 2)
 
 
+def _labels_of_whole_name(candidate: Candidate, labels: Counter[str]) -> Counter[str]:
+    """Those of all mentions, but of a person's only: a surname by itself is often taken for something else."""
+    whole = {mention.label for mention in candidate.mentions if clean_name(mention.text) == candidate.name}
+    is_person = whole == {PERSON} and " " in candidate.name
+    return Counter({PERSON: labels.total()}) if is_person else labels
+
+
 def _scores(text: str, candidate: Candidate, labels: Counter[str], classes: _ClassIndex) -> dict[str, float]:
+    """By class; dates are told by their label only, for 'in the same year Ada' says nothing of Ada."""
     scores: dict[str, float] = defaultdict(float)
     weight = min(labels.total(), _MOST_LABEL_WEIGHT) / labels.total()
     for label, count in labels.items():
@@ -114,6 +125,7 @@ def _scores(text: str, candidate: Candidate, labels: Counter[str], classes: _Cla
             _add(scores, classes.of_phrase(phrase), _PHRASE_WEIGHT)
         for concept in concepts_by_use(before, after):
             _add(scores, classes.of_concept(concept), _USE_WEIGHT)
+    scores.pop(classes.of_concept("DATE") or "", None)
     return scores
 
 

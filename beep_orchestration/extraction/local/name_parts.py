@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from beep_orchestration.extraction.labels import DATES, NUMBERS, PERSON, UNKNOWN
+from beep_orchestration.extraction.demonyms import COUNTRIES
+from beep_orchestration.extraction.labels import DATES, NUMBERS, ORGANIZATION, PERSON, UNKNOWN
 from beep_orchestration.extraction.local.name_spans import Named
 from beep_orchestration.extraction.local.type_words import LABEL_WORDS
 from beep_orchestration.extraction.local.word_lists import words
@@ -77,6 +78,8 @@ def _pieces(text: str, name: Named) -> Iterator[Named]:
         yield name
     elif words.startswith(("USS ", "HMS ")):
         yield name._replace(label="PRODUCT")
+    elif name.label == ORGANIZATION and words in COUNTRIES:
+        yield name._replace(label="NORP")
     else:
         yield from _cut(text, name)
 

@@ -11,7 +11,7 @@ from beep_orchestration.extraction.local.type_words import WORD_LABELS
 _WORD = re.compile(r"[^\W\d_][\w'’&./-]*")
 _LED_BY = re.compile(r"\b(?:in|at|near|from|to)(?: the)? $")
 _INSIDE = re.compile(r"\b(?:in|at|near) $")
-_ARTICLE = re.compile(r"\b(?:the|an?) $")
+_ARTICLE = re.compile(r"\b(?:the|an?) $", re.IGNORECASE)
 _CODE_NAME = re.compile(r"[A-Z]{5,}")
 _POSSESSIVE = re.compile(r"['’]")
 _ROLE = re.compile(r"\b(?P<role>[a-z]+) $")
@@ -23,11 +23,15 @@ class KnownNames:
 
     def __init__(self, texts: Iterable[tuple[str, Sequence[Named]]]) -> None:
         labels: dict[str, Counter[str]] = defaultdict(Counter)
+        with_article = set()
         for text, names in texts:
             for name in names:
                 if name.label not in DATES | NUMBERS:
                     labels[text[name.start : name.end]][name.label] += 1
+                if name.label == PERSON and _ARTICLE.search(text, max(0, name.start - 5), name.start):
+                    with_article.add(text[name.start : name.end])
         self._surnames = _surnames(labels)
+        self._things = with_article - self._surnames
         self._labels = {name: counts.most_common(1)[0][0] for name, counts in labels.items() if _is_telling(name)}
         self._labels |= dict.fromkeys(self._surnames, PERSON)
         self._by_first_word = self._index()
@@ -49,11 +53,12 @@ class KnownNames:
         before = text[max(0, name.start - 30) : name.start]
         if name.label in DATES | NUMBERS:
             return name
+        words = text[name.start : name.end]
         if name.label == PERSON:
             is_inside = _INSIDE.search(before) and not _POSSESSIVE.match(text, name.end)
-            label = "PRODUCT" if _ARTICLE.search(before) else UNKNOWN if is_inside else PERSON
+            is_thing = words in self._things or _ARTICLE.search(before)
+            label = "PRODUCT" if is_thing else UNKNOWN if is_inside else PERSON
             return name._replace(label=label)  # 'the Alto', 'in Pascal'
-        words = text[name.start : name.end]
         if self._is_surname(words, name.label, before) or _follows_role(before, words):
             return name._replace(label=PERSON)
         is_code_name = name.label == ORGANIZATION and _CODE_NAME.fullmatch(words) and _ARTICLE.search(before)

@@ -39,7 +39,7 @@ LABEL_WORDS: dict[str, tuple[str, ...]] = {
         " interpreter assembler protocol network browser console terminal printer loom workstation tablet"
         " phone smartphone vehicle weapon ship aircraft tabulator invention prototype kit model transistor"
         " tube drum memory architecture editor spreadsheet game library framework package tool kernel database"
-        " mouse keyboard radio telegraph cipher typewriter platform website app service"
+        " mouse keyboard radio telegraph cipher typewriter platform website web app service satellite spacecraft rocket"
     ),
     "WORK_OF_ART": words(
         "work book paper article novel film movie album song poem essay report memo memorandum thesis"
@@ -73,6 +73,7 @@ AMBIGUOUS = frozenset(
         "park",
         "street",
         "road",
+        "union",
     }
 )
 """Words that end names of several types, and so decide nothing there."""
