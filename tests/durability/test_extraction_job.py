@@ -41,6 +41,10 @@ Alan Turing was born in London in 1912 and studied at King's College in Cambridg
 
 Grace Hopper was born in New York City. She worked for the United States Navy and studied at Yale University.
 """
+HILL = (
+    "John Bardeen of Bell Labs built the first transistor at Murray Hill. "
+    "Its research moved to Murray Hill in New Jersey."
+)
 FILM = "The Night of the Hunter is a 1955 thriller film directed by Charles Laughton."
 DOCUMENT = {
     "document_id": "pioneers",
@@ -100,6 +104,20 @@ def fail_at(point: faults.FaultPoint, subject: str) -> None:
             raise RuntimeError("broken on purpose")
 
     faults.inject(point, fail)
+
+
+def test_things_of_one_name_and_type_are_one_for_every_activity(
+    database: Database, instance: dg.DagsterInstance
+) -> None:
+    """The recognizer takes the place for a building, and then for a person of whom the relation is told."""
+    document = {"document_id": "hill", "text": HILL}
+    expected = extract(parse_extraction_input(document))
+    assert [(entity.id, len(entity.mentions)) for entity in expected.entities if entity.name == "Murray Hill"] == [
+        ("murray-hill", 2)
+    ]
+    launched = run(instance, config={"ops": {"chunk_text": {"config": document}}})
+    found = output_of(database, execution_id_for_run(launched.run_id))
+    assert found == canonical(expected.model_dump(mode="json"))
 
 
 def test_a_stored_set_of_examples_is_learned_from_whichever_way_it_is_named(
