@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from beep_orchestration.errors import InvalidInputError
+from beep_orchestration.errors import BeepError
 from beep_orchestration.extraction import Extractors, local_extractors, taught_extractors
 from beep_orchestration.extraction.llm import llm_extractors
 from beep_orchestration.extraction.llm.calls import UnrecordedCalls
@@ -20,7 +20,8 @@ from beep_orchestration.extraction.llm.language_model import language_model, req
 from beep_orchestration.extraction.model import ExtractionOptions
 from beep_orchestration.settings import load_settings
 from benchmarks.scores.answers import answer, examples, named_entities
-from benchmarks.scores.data import Benchmark, Sentence, load_benchmarks, load_named_documents
+from benchmarks.scores.calls import PatientCalls
+from benchmarks.scores.data import Benchmark, NamedDocument, Sentence, load_benchmarks, load_named_documents
 from benchmarks.scores.names import score_names
 from benchmarks.scores.speed import measure
 from benchmarks.scores.triples import score_sentence, summed_up
@@ -52,8 +53,10 @@ def _extractors(name: str, benchmark: Benchmark | None) -> Extractors:
     """Those to be scored; what is not about an ontology of the benchmark has no examples to learn from."""
     if name == "llm":
         require_llm(load_settings(), ExtractionOptions())
+        model = language_model(load_settings())
+        model.check()
         shown = examples(benchmark) if benchmark is not None else []
-        return llm_extractors(UnrecordedCalls(language_model(load_settings())), shown)
+        return llm_extractors(PatientCalls(UnrecordedCalls(model)), shown)
     if name == "taught" and benchmark is not None:
         return taught_extractors(examples(benchmark))
     return local_extractors()
@@ -71,19 +74,25 @@ def main() -> None:
     if not benchmarks and not documents:
         parser.error(f"{arguments.folder} has neither *_ontology.json with *_test.jsonl nor redocred*.jsonl")
     try:
-        chosen = _extractors(arguments.extractor, None)
-    except InvalidInputError as error:
+        results = _results(benchmarks, documents, arguments.extractor, arguments.sentences)
+    except BeepError as error:
         parser.error(str(error))
-    results: dict[str, Any] = {"extractor": arguments.extractor}
-    if benchmarks:
-        results["triples"] = _triples(benchmarks, arguments.extractor, arguments.sentences)
-    if documents:
-        found = _each(lambda document: list(named_entities(document.text, chosen)), documents, arguments.extractor)
-        results["names"] = asdict(score_names(documents, found))
-    results["speed"] = asdict(measure(_example_texts(), chosen))
     _show(results)
     output = arguments.output or Path(__file__).with_name(f"{arguments.extractor}.json")
     output.write_text(json.dumps(_rounded(results), indent=1) + "\n", encoding="utf-8")
+
+
+def _results(
+    benchmarks: Sequence[Benchmark], documents: Sequence[NamedDocument], extractor: str, most: int | None
+) -> dict[str, Any]:
+    chosen = _extractors(extractor, None)
+    results: dict[str, Any] = {"extractor": extractor}
+    if benchmarks:
+        results["triples"] = _triples(benchmarks, extractor, most)
+    if documents:
+        found = _each(lambda document: list(named_entities(document.text, chosen)), documents, extractor)
+        results["names"] = asdict(score_names(documents, found))
+    return results | {"speed": asdict(measure(_example_texts(), chosen))}
 
 
 def _each(call: Callable[[T], R], values: Sequence[T], extractor: str) -> list[R]:

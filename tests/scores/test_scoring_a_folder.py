@@ -78,6 +78,15 @@ def test_a_language_model_that_is_not_configured_is_refused_in_one_line(
     assert "set BEEP_LLM_MODEL" in _refusal(str(folder), "--extractor", "llm")
 
 
+def test_a_language_model_without_its_key_is_refused_in_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BEEP_LLM_MODEL", "openai:gpt-5-mini")
+    for name in ("BEEP_LLM_API_KEY", "BEEP_LLM_BASE_URL", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    refusal = _refusal(str(folder), "--extractor", "llm")
+    assert "OPENAI_API_KEY" in refusal
+    assert "Traceback" not in refusal
+
+
 def _triple(subject: str, year: str) -> dict[str, str]:
     return {"sub": subject, "rel": "born in", "obj": f"01 January {year}"}
 
