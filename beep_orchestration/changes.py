@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from beep_orchestration.ids import WorkflowActivityId, WorkflowSignalId
+from beep_orchestration.ids import WorkflowActivityId, WorkflowExecutionId, WorkflowSignalId
 from beep_orchestration.models import Checkpoint, ErrorInfo, Json, StageProgress, Wait
 from beep_orchestration.persistence.activities import NewAttempt
+from beep_orchestration.persistence.rows import NewExecution
 from beep_orchestration.projections import progress_payload
 
 
@@ -42,7 +43,7 @@ class CompleteAttempt:
 
 @dataclass(frozen=True, kw_only=True)
 class FailAttempt:
-    """An attempt failed; `retry` is the next one, which waits for its time, so many seconds from now.
+    """An attempt, or a wait, failed; `retry` is the next one, which waits for its time, so many seconds from now.
 
     If it `pauses`, the execution is paused, for that error.
     """
@@ -78,6 +79,15 @@ class EndWait:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StartChild:
+    """The execution starts a child; without `new` the child is there already, and is resumed."""
+
+    child_id: WorkflowExecutionId
+    name: str
+    new: NewExecution | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class EndExecution:
     """The execution is completed with an output, or failed with an error."""
 
@@ -90,7 +100,17 @@ class ConfirmClaim:
     """Nothing changes: the claim is looked at, and its lease renewed if that is due."""
 
 
-Change = BeginStage | StartAttempt | CompleteAttempt | FailAttempt | BeginWait | EndWait | EndExecution | ConfirmClaim
+Change = (
+    BeginStage
+    | StartAttempt
+    | CompleteAttempt
+    | FailAttempt
+    | BeginWait
+    | EndWait
+    | StartChild
+    | EndExecution
+    | ConfirmClaim
+)
 
 
 @dataclass
@@ -103,6 +123,7 @@ class ChangeGroup:
     failed: list[FailAttempt] = field(default_factory=list)
     begun_waits: list[BeginWait] = field(default_factory=list)
     ended_waits: list[EndWait] = field(default_factory=list)
+    children: list[StartChild] = field(default_factory=list)
     ended: list[EndExecution] = field(default_factory=list)
 
     @classmethod
@@ -124,6 +145,8 @@ class ChangeGroup:
                 case EndWait():
                     group.ended_waits.append(change)
                     group.completed.extend([change.won] if change.won else [])
+                case StartChild():
+                    group.children.append(change)
                 case EndExecution():
                     group.ended.append(change)
                 case ConfirmClaim():
@@ -146,7 +169,7 @@ class ChangeGroup:
         retires = any(stage.retired for stage in self.stages) or any(start.retired for start in self.started)
         adopts = any(start.is_pending for start in self.started)
         consumes = any(complete.consumed for complete in self.completed)
-        others = self.failed or self.begun_waits or self.ended_waits or self.ended
+        others = self.failed or self.begun_waits or self.ended_waits or self.children or self.ended
         return not (self.is_empty or retires or adopts or consumes or others)
 
     @property
@@ -174,7 +197,7 @@ class ChangeGroup:
             stages[kind] = stages[kind].model_copy(update={"attempts": stages[kind].attempts + 1})
         waits = {wait.activity_name: wait for wait in checkpoint.waiting_for}
         for begun in self.begun_waits:
-            if begun.wait.signals or begun.wait.deadline:
+            if begun.wait.signals or begun.wait.deadline or begun.wait.child:
                 waits[begun.wait.activity_name] = begun.wait
             if begun.is_new:
                 kind = begun.attempt.activity_type
@@ -190,6 +213,8 @@ class ChangeGroup:
             waits.pop(change.attempt.activity_name, None)
             stages[kind] = stages[kind].model_copy(update={"done": stages[kind].done + 1})
             payloads.append(progress_payload(kind, change.attempt.activity_name, stages[kind]))
+        for failed in self.failed:
+            waits.pop(failed.attempt.activity_name, None)
         causes = [failed.error.model_copy(update={"stack": None}) for failed in self.failed if failed.pauses]
         paused_for = causes[-1] if causes else checkpoint.paused_for
         return Checkpoint(stages=stages, waiting_for=tuple(waits.values()), paused_for=paused_for), payloads

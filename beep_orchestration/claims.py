@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
+from beep_orchestration.endings import fail_execution
 from beep_orchestration.errors import (
     ClaimLostError,
     ExecutionCancelledError,
@@ -124,7 +125,7 @@ def _take(
     kind = get_workflow_type(execution.workflow_type)
     if not kind.can_carry(execution.workflow_version):
         error = WorkflowVersionError(execution.id, kind.name, execution.workflow_version, kind.version)
-        tables.executions.fail(execution.id, error_info(error))
+        fail_execution(tables, execution, error_info(error))
         return error
     epoch = tables.executions.claim(execution.id, dagster_run_id)
     if epoch is None:

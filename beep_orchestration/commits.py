@@ -17,8 +17,9 @@ from contextlib import contextmanager
 from typing import Literal
 
 from beep_orchestration import faults
-from beep_orchestration.changes import Change, ChangeGroup, EndExecution, StartAttempt
+from beep_orchestration.changes import Change, ChangeGroup, EndExecution, StartAttempt, StartChild
 from beep_orchestration.claims import Claim
+from beep_orchestration.endings import complete_execution, fail_execution
 from beep_orchestration.errors import (
     BeepError,
     ClaimLostError,
@@ -42,11 +43,13 @@ _CHECKPOINT_POINTS: dict[_When, faults.FaultPoint] = {
     "before": "before_checkpoint_commit",
     "after": "after_checkpoint_commit",
 }
+_CHILD_POINTS: dict[_When, faults.FaultPoint] = {"before": "before_child_commit", "after": "after_child_commit"}
 _COMPLETION_POINTS: dict[_When, faults.FaultPoint] = {
     "before": "before_completion_commit",
     "after": "after_completion_commit",
 }
 
+_PAUSABLE = (StartAttempt, StartChild)
 _SUPERSEDED = ErrorInfo(type="Superseded", message="another branch of its race was first")
 _MAXIMUM_GROUP = 200
 _TICK_SECONDS = 1.0
@@ -161,10 +164,10 @@ class CheckpointWriter:
                 future.set_result(None)
 
     def _settle_paused(self, batch: list[_Item], paused: ExecutionPausedError) -> None:
-        """Commit all but the attempts that would start: what is under way may end."""
-        self._settle([item for item in batch if not isinstance(item[0], StartAttempt)])
+        """Commit all but the attempts and children that would start: what is under way may end."""
+        self._settle([item for item in batch if not isinstance(item[0], _PAUSABLE)])
         for change, future in batch:
-            if isinstance(change, StartAttempt):
+            if isinstance(change, _PAUSABLE):
                 future.set_exception(paused)
 
     def _next_batch(self) -> list[_Item] | None:
@@ -238,6 +241,8 @@ class CheckpointWriter:
             if group.is_empty:
                 self._check_claim(tables)
             elif not (is_repeated and self._is_committed(tables, group)):
+                if group.ended:
+                    tables.executions.lock_parent(self._execution.id)
                 sequence = self._advance(tables, group, current, checkpoint, len(progress))
                 self._write_rows(tables, group, progress, sequence)
             if self._renewal_is_due():
@@ -257,7 +262,7 @@ class CheckpointWriter:
         if advanced is None:
             self._check_claim(tables)
             raise ClaimLostError(self._execution.id, self._run_id, "the execution has ended")
-        if advanced.is_paused and group.started:
+        if advanced.is_paused and (group.started or group.children):
             raise ExecutionPausedError(self._execution.id)
         return advanced.sequence
 
@@ -293,16 +298,27 @@ class CheckpointWriter:
                 for number, payload in enumerate(progress, start=1)
             ]
         )
+        for start in group.children:
+            self._start_child(tables, start)
         for end in group.ended:
             self._end(tables, end)
+
+    def _start_child(self, tables: WorkflowPersistence, start: StartChild) -> None:
+        """The child is due at once. The lock on its parent's row keeps who ends the parent from missing it."""
+        if start.new is None:
+            is_started = tables.executions.resume(start.child_id, launch_after_seconds=0)
+        else:
+            is_started = tables.executions.save(start.new)
+        if is_started:
+            tables.children.tell_started(self._execution.id, start.child_id, start.name)
 
     def _end(self, tables: WorkflowPersistence, end: EndExecution) -> None:
         if end.error is not None:
             error = ErrorInfo(type="ExecutionFailed", message="the execution failed while the activity was under way")
             tables.activities.fail_open(self._execution.id, error)
-            tables.executions.fail(self._execution.id, end.error, epoch=self._epoch)
+            fail_execution(tables, self._execution, end.error, epoch=self._epoch)
         else:
-            tables.executions.complete(self._execution.id, self._epoch, end.output or {})
+            complete_execution(tables, self._execution, self._epoch, end.output or {})
 
     def _is_committed(self, tables: WorkflowPersistence, group: ChangeGroup) -> bool:
         """Whether a transaction whose answer was lost took effect: all of it did if one of its rows shows it.
@@ -361,5 +377,7 @@ class CheckpointWriter:
             faults.reached(_ATTEMPT_POINTS[when], start.attempt.activity_name)
         for complete in group.completed:
             faults.reached(_CHECKPOINT_POINTS[when], complete.attempt.activity_name)
+        for child in group.children:
+            faults.reached(_CHILD_POINTS[when], child.name)
         for _ in group.ended:
             faults.reached(_COMPLETION_POINTS[when], self._execution.id)

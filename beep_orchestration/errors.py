@@ -19,6 +19,7 @@ BeepError
 ├── ExecutionPausedError         the execution is paused: no activity starts
 ├── WorkflowVersionError         the execution belongs to another version of its workflow type
 ├── ActivityFailedError          an activity used up its attempts
+├── ChildFailedError             a child execution has failed or was cancelled
 ├── PermanentActivityError       raised by an activity: no retry can mend this
 │   └── BudgetUsedUpError        an execution's budget for language models is spent
 ├── LanguageModelError           a language model gave no answer; it is asked again within the retry policy
@@ -189,6 +190,17 @@ class ActivityFailedError(BeepError):
         self.attempt = attempt
         self.error_type = error_type
         super().__init__(f"activity {activity_name} failed at attempt {attempt} with {error_type}: {message}")
+
+
+class ChildFailedError(BeepError):
+    """A child of the execution has failed, or was cancelled; resuming the parent resumes it too."""
+
+    def __init__(self, name: str, execution_id: str, error_type: str, message: str) -> None:
+        self.name = name
+        self.execution_id = execution_id
+        self.error_type = error_type
+        self.message = message
+        super().__init__(f"child {name!r} ended without a result, with {error_type}: {message} ({execution_id})")
 
 
 class PermanentActivityError(BeepError):

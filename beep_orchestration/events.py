@@ -5,8 +5,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from beep_orchestration.ids import WorkflowActivityId, WorkflowSignalId
-from beep_orchestration.models import ActivityStatus, ErrorInfo, Json, Model, RunOutcome, StateChange, Wait
+from beep_orchestration.ids import WorkflowActivityId, WorkflowExecutionId, WorkflowSignalId
+from beep_orchestration.models import (
+    ActivityStatus,
+    ErrorInfo,
+    ExecutionStatus,
+    Json,
+    Model,
+    RunOutcome,
+    StateChange,
+    Wait,
+)
 
 
 class Entry(Model):
@@ -40,6 +49,9 @@ class StateChanged(Told):
     dagster_run_id: str | None = Field(default=None, description="the run that has claimed the execution")
     error: ErrorInfo | None = Field(default=None, description="why it failed; without the stack")
     waiting_for: tuple[Wait, ...] = Field(default=(), description="what it is parked for")
+    child: WorkflowExecutionId | None = Field(default=None, description="the child that has started or ended")
+    child_name: str | None = Field(default=None, description="what the execution calls the child that has started")
+    child_status: ExecutionStatus | None = Field(default=None, description="how the child has ended")
 
 
 class SignalSent(Told):

@@ -19,6 +19,8 @@ FaultPoint = Literal[
     "after_signal_commit",
     "before_park_commit",
     "after_park_commit",
+    "before_child_commit",
+    "after_child_commit",
 ]
 
 _injected: dict[FaultPoint, Callable[[str], None]] = {}

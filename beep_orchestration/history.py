@@ -19,7 +19,7 @@ from beep_orchestration.events import (
     RunLaunched,
 )
 from beep_orchestration.ids import WorkflowExecutionId
-from beep_orchestration.models import ActivityStatus
+from beep_orchestration.models import WAIT, ActivityStatus
 from beep_orchestration.persistence import AttemptRow, Database, RunRow
 from beep_orchestration.watching import event_of
 
@@ -57,9 +57,9 @@ def _of_attempts(attempts: Iterable[AttemptRow]) -> Iterator[HistoryEntry]:
         while ends and ends[0][0] <= attempt.started_at:
             yield heapq.heappop(ends)[2]
         match attempt.status:
-            case ActivityStatus.PENDING:
+            case ActivityStatus.PENDING if attempt.activity_type != WAIT:
                 yield AttemptDue(at=attempt.started_at, **_names(attempt))
-            case ActivityStatus.RUNNING:
+            case ActivityStatus.PENDING | ActivityStatus.RUNNING:
                 yield AttemptStarted(at=attempt.started_at, **_names(attempt))
             case ActivityStatus.COMPLETED | ActivityStatus.FAILED as status:
                 if not attempt.has_never_started:

@@ -1,7 +1,8 @@
 """Ids: `<entity>__<uuid>`, checked where they enter, so that an id of another entity is refused.
 
 New ids are UUID version 7 (RFC 9562, section 5.7), which sort by time of creation. Ids that must come out equal for
-equal inputs are UUID version 5 (section 5.5): the execution of an idempotency key or of a run launched in the UI.
+equal inputs are UUID version 5 (section 5.5): the execution of an idempotency key, of a child's name, or of a run
+launched in the UI.
 """
 
 import secrets
@@ -102,6 +103,11 @@ def uuid7() -> uuid.UUID:
 def execution_id_for_key(organization_id: OrganizationId, workflow_type: str, key: str) -> WorkflowExecutionId:
     """The execution that an idempotency key names within an organization and a workflow type."""
     return WorkflowExecutionId.derived_from("key", organization_id, workflow_type, key)
+
+
+def execution_id_for_child(parent_id: WorkflowExecutionId, name: str) -> WorkflowExecutionId:
+    """The execution that another one starts as its child of that name."""
+    return WorkflowExecutionId.derived_from("child", parent_id, name)
 
 
 def execution_id_for_run(dagster_run_id: str) -> WorkflowExecutionId:

@@ -106,6 +106,8 @@ class StateChange(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     RESUMED = "resumed"
+    CHILD_STARTED = "child_started"
+    CHILD_ENDED = "child_ended"
 
     @property
     def status(self) -> ExecutionStatus:
@@ -120,9 +122,14 @@ class StateChange(StrEnum):
                 | StateChange.PAUSED
                 | StateChange.PAUSE_ENDED
                 | StateChange.RESUMED
+                | StateChange.CHILD_STARTED
+                | StateChange.CHILD_ENDED
             ):
                 return ExecutionStatus.RUNNING
 
+
+WAIT = "wait"
+"""The activity type of waits."""
 
 PAUSE_SIGNAL = "pause"
 RESUME_SIGNAL = "resume"
@@ -174,16 +181,22 @@ GRANT_BUDGET_SIGNAL = "grant_budget"
 
 
 class Wait(Model):
-    """What an execution waits for while none of its activities can run: one of these signals, or the deadline."""
+    """What an execution waits for while none of its activities can run: one of these signals, or the deadline.
+
+    Or for the end of a `child`.
+    """
 
     activity_name: str
     signals: tuple[str, ...] = ()
     since: datetime
     deadline: datetime | None = None
+    child: WorkflowExecutionId | None = None
 
     def describe(self) -> str:
         """What is waited for, in words."""
         parts = [f"signal {' or '.join(repr(name) for name in self.signals)}"] if self.signals else []
+        if self.child is not None:
+            parts.append(f"the end of {self.child}")
         if self.deadline is not None:
             parts.append(f"{'until ' if parts else ''}{self.deadline.isoformat(timespec='seconds')}")
         return f"{self.activity_name} waits for {' '.join(parts)}"
@@ -201,6 +214,15 @@ class Checkpoint(Model):
     paused_for: ErrorInfo | None = None
 
 
+class Child(Model):
+    """An execution that another one has started, and what that one calls it."""
+
+    name: str
+    execution_id: WorkflowExecutionId
+    workflow_type: str
+    status: ExecutionStatus
+
+
 class WorkflowStatus(Model):
     """What `get_status` answers: one consistent reading of the tables."""
 
@@ -214,6 +236,8 @@ class WorkflowStatus(Model):
     waiting_for: tuple[Wait, ...] = Field(default=(), description="signals and deadlines that let it go on")
     paused_at: datetime | None = Field(default=None, description="since when no activity starts, by the signal `pause`")
     paused_for: ErrorInfo | None = Field(default=None, description="the failure of an activity that paused it")
+    parent_execution_id: WorkflowExecutionId | None = Field(default=None, description="the execution that started it")
+    children: tuple[Child, ...] = Field(default=(), description="executions that it has started, in that order")
     attempts: int = Field(description="attempts of all activities, retries included")
     language_model: dict[str, ModelUsage] = Field(
         default={}, description="what calls to a language model consumed, per activity type that made any"

@@ -16,15 +16,19 @@ class Parked(BaseException):
 def park(tables: WorkflowPersistence, claim: Claim, waits: tuple[Wait, ...]) -> bool:
     """Give the claim up and let the execution wait without a run; false, and no change, if the claim is lost.
 
-    In one transaction under the lock that a sender of signals takes too: a signal that is there already, or a deadline
-    that has passed, makes the execution due at once, and one that comes later finds it parked. So no wake-up is lost.
+    In one transaction under the lock that a sender of signals, and a child that ends, takes too: a signal that is there
+    already, a deadline that has passed or a child that has ended makes the execution due at once, and one that comes
+    later finds it parked. So no wake-up is lost.
     """
     execution = tables.executions.load(claim.execution.id, lock=True)
     if claim.epoch is None or claim.epoch != execution.epoch or execution.status is not ExecutionStatus.RUNNING:
         return False
     names = {name for wait in waits for name in wait.signals}
     deadlines = [wait.deadline for wait in waits if wait.deadline is not None]
-    is_due = bool(names and tables.signals.load_unconsumed(execution.id, names, limit=1))
+    children = [wait.child for wait in waits if wait.child is not None]
+    is_due = bool(names and tables.signals.load_unconsumed(execution.id, names, limit=1)) or any(
+        tables.executions.load(child).status.is_terminal for child in children
+    )
     wake_at = tables.executions.load_clock() if is_due else min(deadlines, default=None)
     checkpoint = execution.checkpoint.model_copy(update={"waiting_for": waits})
     tables.executions.park(execution.id, claim.epoch, wake_at=wake_at, checkpoint=checkpoint)

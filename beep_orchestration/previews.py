@@ -20,11 +20,11 @@ def execution_link(execution_id: str) -> dg.MetadataValue:
 
 
 def preview(parts: Sequence[Any]) -> dict[str, Any]:
-    """Count and first rows of what a stage's activities yielded."""
+    """Count and first rows of what a stage's activities yielded, if it is what extractions yield."""
     items = [item for part in parts if isinstance(part, list) for item in part]
-    if not items:
+    rows = [dg.TableRecord(row) for item in items[:_ROWS] if (row := _row(item)) is not None]
+    if not rows:
         return {}
-    rows = [dg.TableRecord(_row(item)) for item in items[:_ROWS]]
     return {f"{type(items[0]).__name__.lower()}s": len(items), "preview": dg.MetadataValue.table(rows)}
 
 
@@ -39,7 +39,7 @@ def graph_metadata(graph: Graph) -> dict[str, Any]:
     return counts | ({"preview": dg.MetadataValue.table(relations)} if relations else {})
 
 
-def _row(item: object) -> Mapping[str, str | int | float | bool]:
+def _row(item: object) -> Mapping[str, str | int | float | bool] | None:
     match item:
         case Chunk():
             return {"chunk": item.index, "start": item.start, "end": item.end}
@@ -55,4 +55,4 @@ def _row(item: object) -> Mapping[str, str | int | float | bool]:
                 "confidence": item.confidence,
             }
         case _:
-            raise TypeError(type(item).__name__)
+            return None

@@ -1,23 +1,14 @@
-"""What the end of a run, or of an execution from outside, means for the tables.
+"""What the end of a run means for the tables.
 
-Used by whoever learns of it: the service, the sensors. Each function works in the caller's transaction, locks the
-execution first, and changes nothing when it is called again.
+Used by whoever learns of it. Works in the caller's transaction, locks the execution first, and changes nothing when it
+is called again.
 """
 
-from beep_orchestration.ids import WorkflowExecutionId
+from beep_orchestration.endings import cancel_execution, fail_execution
 from beep_orchestration.models import ErrorInfo, RunOutcome
 from beep_orchestration.persistence import ExecutionRow, RunRow, WorkflowPersistence
 
 _LONGEST_BACKOFF_SECONDS = 60.0
-
-
-def cancel_execution(tables: WorkflowPersistence, execution_id: WorkflowExecutionId) -> bool:
-    """Cancel a running execution and close its attempts under way; false, and no change, if it has ended before."""
-    if not tables.executions.cancel(execution_id):
-        return False
-    error = ErrorInfo(type="Cancelled", message="the execution was cancelled while the activity was under way")
-    tables.activities.fail_open(execution_id, error)
-    return True
 
 
 def record_run_end(
@@ -54,7 +45,7 @@ def _fail_for_lost_workers(tables: WorkflowPersistence, execution: ExecutionRow,
         f"{dagster_run_id}, with these activities under way: {open_attempts}",
     )
     tables.activities.fail_open(execution.id, error)
-    tables.executions.fail(execution.id, error)
+    fail_execution(tables, execution, error)
 
 
 def _is_carried_by_another(tables: WorkflowPersistence, execution: ExecutionRow, run: RunRow) -> bool:

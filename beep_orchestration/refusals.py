@@ -58,6 +58,16 @@ def is_utf8(text: str) -> bool:
     return True
 
 
+def check_text(field: str, text: str | None, longest: int) -> None:
+    """Refuse what is no short text that PostgreSQL can store; None is left alone. Raises `InvalidInputError`."""
+    if text is not None and not isinstance(text, str):
+        raise InvalidInputError(field, f"is no text but {type(text).__name__}", "give a short text")
+    if text is not None and (not text.strip() or len(text) > longest or "\x00" in text or not is_utf8(text)):
+        raise InvalidInputError(
+            field, f"is blank, longer than {longest} characters or not storable", "give a short text"
+        )
+
+
 def stored_object(raw: object, field: str, *, most_bytes: int | None = None, remedy: str = "send less") -> Json:
     """As `storable_text_of`, read back."""
     loaded: Json = json.loads(storable_text_of(raw, field, most_bytes=most_bytes, remedy=remedy))

@@ -14,6 +14,7 @@ from pydantic import PrivateAttr
 
 from beep_orchestration import embedded, faults
 from beep_orchestration.activities import Activity, ActivityRunner
+from beep_orchestration.children import Children
 from beep_orchestration.claims import Claim, Launch, claim_execution
 from beep_orchestration.dagster_client import (
     DAGSTER_PARENT_TAG,
@@ -44,9 +45,9 @@ from beep_orchestration.persistence.rows import NewExecution
 from beep_orchestration.persistence.schema import check_schema
 from beep_orchestration.projections import error_info, storable_text
 from beep_orchestration.settings import Settings, load_settings
-from beep_orchestration.stored_examples import names_stored_examples, with_stored_examples
+from beep_orchestration.stored_examples import stored_input
 from beep_orchestration.waits import Waits
-from beep_orchestration.workflow_types import EXTRACTION, WorkflowType, get_workflow_type
+from beep_orchestration.workflow_types import WorkflowType, get_workflow_type
 
 Output = TypeVar("Output")
 
@@ -68,6 +69,7 @@ class ExecutionSession:
     claim: Claim
     runner: ActivityRunner
     waits: Waits
+    children: Children
     workflow_type: WorkflowType
     parked: list[Wait] = field(default_factory=list)
 
@@ -184,7 +186,8 @@ class WorkflowResource(dg.ConfigurableResource[Any]):
         claim = claim_execution(database, launch, lease_seconds=settings.lease_seconds)
         runner = ActivityRunner(database, claim, lease_seconds=settings.lease_seconds)
         waits = runner.waits(park_after_seconds=settings.park_after_seconds)
-        session = ExecutionSession(database, claim, runner, waits, workflow_type)
+        children = Children(database, claim, waits)
+        session = ExecutionSession(database, claim, runner, waits, children, workflow_type)
         self._stack.callback(_close, session, context.instance)
         _link_parked_run(context.instance, context.run)
         return session
@@ -264,17 +267,14 @@ def _created_at(instance: dg.DagsterInstance, run: dg.DagsterRun) -> datetime | 
 def _create_execution(
     database: Database, launch: Launch, workflow_type: WorkflowType, config: Mapping[str, Any], *, launch_after: float
 ) -> None:
-    if workflow_type is EXTRACTION and names_stored_examples(config):
-        with database.transaction() as tables:
-            config = with_stored_examples(tables, launch.organization_id, config)
-    parsed = workflow_type.parse_input(config).model_dump(mode="json")
+    stored = stored_input(database, launch.organization_id, workflow_type, config)
     new = NewExecution(
         id=launch.execution_id,
         organization_id=launch.organization_id,
         workflow_type=workflow_type.name,
         workflow_version=workflow_type.version,
-        input=parsed,
-        input_digest=canonical_digest(parsed),
+        input=stored,
+        input_digest=canonical_digest(stored),
     )
     with database.transaction() as tables:
         tables.executions.save(new, launch_after_seconds=launch_after)

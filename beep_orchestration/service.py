@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from beep_orchestration import embedded, faults
 from beep_orchestration.dagster_client import DagsterClient, launch_tags
 from beep_orchestration.digests import canonical_digest
+from beep_orchestration.endings import cancel_execution
 from beep_orchestration.errors import (
     DagsterUnavailableError,
     DatabaseUnavailableError,
@@ -36,6 +37,7 @@ from beep_orchestration.models import (
     RESERVED_SIGNALS,
     RESUME_SIGNAL,
     CancelResult,
+    Child,
     ExecutionPage,
     ExecutionStatus,
     Json,
@@ -50,14 +52,13 @@ from beep_orchestration.persistence.pauses import EVERYONE
 from beep_orchestration.persistence.rows import NewExecution, ReceivedSignal
 from beep_orchestration.persistence.schema import check_schema
 from beep_orchestration.persistence.signals import NewSignal
-from beep_orchestration.reconciliation import cancel_execution
-from beep_orchestration.refusals import is_utf8, parse_object, stored_object
+from beep_orchestration.refusals import check_text, parse_object, stored_object
 from beep_orchestration.retention import prune
 from beep_orchestration.settings import Settings, load_settings
-from beep_orchestration.stored_examples import names_stored_examples, with_stored_examples
+from beep_orchestration.stored_examples import stored_input
 from beep_orchestration.tracing import current_trace_parent, tracer
 from beep_orchestration.watching import EventReader, follow
-from beep_orchestration.workflow_types import EXTRACTION, WORKFLOW_TYPES, get_workflow_type, load_workflow_modules
+from beep_orchestration.workflow_types import WORKFLOW_TYPES, get_workflow_type, load_workflow_modules
 
 logger = logging.getLogger(__name__)
 
@@ -179,7 +180,7 @@ class WorkflowService:
 
         A set that had the name is replaced; what was started with it keeps it. Raises `InvalidInputError`.
         """
-        _check_text("name", name, _LONGEST_KEY)
+        check_text("name", name, _LONGEST_KEY)
         stored = [example.model_dump(mode="json") for example in examples]
         with self._database.transaction() as tables:
             tables.example_sets.save(self._organization_id, name, stored)
@@ -219,7 +220,8 @@ class WorkflowService:
         with tracer.start_as_current_span("WorkflowService.getStatus"), self._database.transaction() as tables:
             execution = self._load(tables, execution_id)
             usage = tables.model_calls.load_usage([execution.id])
-            return self._status(execution, tables.runs.list_of(execution.id), usage)
+            children = tables.children.list_of_each([execution.id])
+            return self._status(execution, tables.runs.list_of(execution.id), usage, children[execution.id])
 
     def signal(
         self, execution_id: str, signal_name: str, payload: Mapping[str, Any], *, sender_key: str | None = None
@@ -247,7 +249,7 @@ class WorkflowService:
             return signal_id
 
     def cancel(self, execution_id: str) -> CancelResult:
-        """Cancel a running execution; the answer says who won.
+        """Cancel a running execution and its children that run; the answer says who won.
 
         After this returns no activity of the execution commits, even if Dagster or the run does not answer. Calling it
         again, or after the execution has ended, changes nothing. Completed activities are kept for `resume`.
@@ -256,13 +258,12 @@ class WorkflowService:
         with tracer.start_as_current_span("WorkflowService.cancel"):
             with self._database.transaction() as tables:
                 execution = self._load(tables, execution_id)
-                cancelled_now = cancel_execution(tables, execution.id)
+                cancelled = cancel_execution(tables, execution.id)
                 status = tables.executions.load(execution.id).status
-                open_runs = tables.runs.list_open(execution.id)
-            if cancelled_now:
-                for run in open_runs:
-                    self._terminate(run)
-            return CancelResult(execution_id=execution.id, status=status, cancelled_now=cancelled_now)
+                open_runs = [run for each in cancelled for run in tables.runs.list_open(each)]
+            for run in open_runs:
+                self._terminate(run)
+            return CancelResult(execution_id=execution.id, status=status, cancelled_now=bool(cancelled))
 
     def resume(self, execution_id: str) -> WorkflowStatus:
         """Let a failed, cancelled or paused execution go on, or a running one that no run carries.
@@ -294,7 +295,7 @@ class WorkflowService:
         Activities under way end and are recorded, then their runs park; what is started meanwhile is accepted and
         waits. Holds until `end_organization_pause`, over restarts. False if it was paused already.
         """
-        _check_text("reason", reason, _LONGEST_REASON)
+        check_text("reason", reason, _LONGEST_REASON)
         with self._database.transaction() as tables:
             return tables.pauses.save(EVERYONE if everyone else self._organization_id, reason)
 
@@ -305,6 +306,8 @@ class WorkflowService:
 
     def launch_due(self) -> int:
         """Launch executions, of all organizations, that had parked and whose time or signal has come; how many.
+
+        And children that their parents have started.
 
         Two callers never launch the same one.
         """
@@ -380,7 +383,8 @@ class WorkflowService:
             )
             usage = tables.model_calls.load_usage([row.id for row in rows])
             runs = tables.runs.list_of_each([row.id for row in rows])
-            statuses = tuple(self._status(row, runs[row.id], usage) for row in rows)
+            children = tables.children.list_of_each([row.id for row in rows])
+            statuses = tuple(self._status(row, runs[row.id], usage, children[row.id]) for row in rows)
         is_full = len(rows) == limit
         return ExecutionPage(executions=statuses, cursor=_cursor(rows[-1]) if is_full else None)
 
@@ -463,15 +467,10 @@ class WorkflowService:
     ) -> NewExecution:
         try:
             kind = get_workflow_type(workflow_type)
-            given = raw.model_dump() if isinstance(raw, BaseModel) else raw
-            if kind is EXTRACTION and names_stored_examples(given):
-                with self._database.transaction() as tables:
-                    given = with_stored_examples(tables, self._organization_id, given)
-            parsed = kind.parse_input(given)
-            _check_text("idempotency_key", idempotency_key, _LONGEST_KEY)
+            stored = stored_input(self._database, self._organization_id, kind, raw)
+            check_text("idempotency_key", idempotency_key, _LONGEST_KEY)
         except InvalidInputError as error:
             raise WorkflowStartError(workflow_type, str(error)) from error
-        stored = parsed.model_dump(mode="json")
         return NewExecution(
             id=WorkflowExecutionId.new()
             if idempotency_key is None
@@ -543,8 +542,8 @@ class WorkflowService:
     def _checked_signal(
         self, workflow_type: str, name: str, payload: Mapping[str, Any], sender_key: str | None
     ) -> _Sent:
-        _check_text("sender_key", sender_key, _LONGEST_KEY)
-        _check_text("signal_name", name, _LONGEST_NAME)
+        check_text("sender_key", sender_key, _LONGEST_KEY)
+        check_text("signal_name", name, _LONGEST_NAME)
         if name in RESERVED_SIGNALS:
             raise InvalidInputError("signal_name", f"{name!r} is written by executions only", "choose another name")
         limit = self._settings.maximum_signal_bytes
@@ -595,6 +594,7 @@ class WorkflowService:
         execution: ExecutionRow,
         runs: Sequence[RunRow],
         usage: Mapping[WorkflowExecutionId, dict[str, ModelUsage]],
+        children: tuple[Child, ...],
     ) -> WorkflowStatus:
         run_ids = tuple(run.dagster_run_id for run in runs)
         stages = _in_order(execution)
@@ -606,6 +606,8 @@ class WorkflowService:
             status=execution.status,
             current_activity=execution.current_activity,
             activities=stages,
+            parent_execution_id=execution.parent_execution_id,
+            children=children,
             attempts=sum(stage.attempts for stage in stages.values()),
             language_model=usage.get(execution.id, {}),
             started_at=execution.started_at,
@@ -625,9 +627,10 @@ def _check_resumable(execution: ExecutionRow, runs: Sequence[RunRow]) -> None:
         raise WorkflowStateError(execution.id, execution.status, "it is done; read it with 'beep graph'")
     if execution.status is ExecutionStatus.RUNNING and any(run.outcome is None for run in runs):
         raise WorkflowStateError(execution.id, execution.status, "a run carries it already")
-    if execution.launch_at is None:
+    if execution.status is ExecutionStatus.RUNNING and execution.launch_at is None:
         names = " or ".join(name for wait in execution.checkpoint.waiting_for for name in wait.signals)
-        raise WorkflowStateError(execution.id, execution.status, f"it waits for a signal; send {names}")
+        problem = f"it waits for a signal; send {names}" if names else "it waits for its child, and goes on by itself"
+        raise WorkflowStateError(execution.id, execution.status, problem)
     kind = get_workflow_type(execution.workflow_type)
     if not kind.can_carry(execution.workflow_version):
         raise WorkflowVersionError(execution.id, kind.name, execution.workflow_version, kind.version)
@@ -640,15 +643,6 @@ def _checked_keys(keys: Sequence[str] | None, inputs: int) -> Sequence[str | Non
         problem = f"are {len(keys)}, {len(set(keys))} of them different, for {inputs} inputs"
         raise InvalidInputError("idempotency_keys", problem, "give one for each input, each once")
     return keys
-
-
-def _check_text(field: str, text: str | None, longest: int) -> None:
-    if text is not None and not isinstance(text, str):
-        raise InvalidInputError(field, f"is no text but {type(text).__name__}", "give a short text")
-    if text is not None and (not text.strip() or len(text) > longest or "\x00" in text or not is_utf8(text)):
-        raise InvalidInputError(
-            field, f"is blank, longer than {longest} characters or not storable", "give a short text"
-        )
 
 
 def _in_order(execution: ExecutionRow) -> dict[str, StageProgress]:

@@ -1,13 +1,31 @@
-"""An input may name a stored set of examples; from then on it has them itself, whatever becomes of the set."""
+"""What an execution is started with, as it is stored.
+
+An input may name a stored set of examples; from then on it has them itself, whatever becomes of the set.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
 from beep_orchestration.errors import InvalidInputError
 from beep_orchestration.ids import OrganizationId
-from beep_orchestration.persistence import WorkflowPersistence
+from beep_orchestration.models import Json
+from beep_orchestration.persistence import Database, WorkflowPersistence
+from beep_orchestration.workflow_types import EXTRACTION, WorkflowType
 
 FIELD = "examples"
+
+
+def stored_input(
+    database: Database, organization_id: OrganizationId, kind: WorkflowType, raw: Mapping[str, Any] | BaseModel
+) -> Json:
+    """The input of an execution of that type, checked, with the examples that it names; `InvalidInputError`."""
+    given = raw.model_dump() if isinstance(raw, BaseModel) else raw
+    if kind is EXTRACTION and names_stored_examples(given):
+        with database.transaction() as tables:
+            given = with_stored_examples(tables, organization_id, given)
+    return kind.parse_input(given).model_dump(mode="json")
 
 
 def names_stored_examples(raw: object) -> bool:

@@ -101,11 +101,20 @@ execution = Table(
     _timestamp("resumed_at", nullable=True, comment="since when what language models cost counts against the budget"),
     _timestamp("paused_at", nullable=True, comment="set by the signal `pause`: no activity starts until `resume`"),
     _trace_parent(),
+    Column(
+        "parent_execution_id",
+        Text,
+        ForeignKey("knowledge_workflow_execution.id", ondelete="SET NULL"),
+        comment="the execution that started this one as its child and waits for its end",
+    ),
+    Column("child_name", Text, comment="what its parent calls it; a second start of that name is this child"),
     _audit_created_at(),
     _one_of("status", ExecutionStatus),
     CheckConstraint("(status = 'running') = (completed_at IS NULL)", name="completed_at_iff_ended"),
     CheckConstraint("status <> 'completed' OR output IS NOT NULL", name="completed_has_output"),
     CheckConstraint("(status = 'failed') = (error IS NOT NULL)", name="error_iff_failed"),
+    CheckConstraint("parent_execution_id IS NULL OR child_name IS NOT NULL", name="child_has_name"),
+    UniqueConstraint("parent_execution_id", "child_name", name="uq_knowledge_workflow_execution_child"),
     UniqueConstraint(
         "organization_id", "workflow_type", "idempotency_key", name="uq_knowledge_workflow_execution_idempotency_key"
     ),

@@ -1,4 +1,4 @@
-"""Waiting between activities: for a signal, for a time, for whichever comes first; recorded once, like an activity.
+"""Waiting between activities: for a signal, a time, the end of a child; recorded once, like an activity.
 
 A wait is a row of its own, of activity type `wait`. Its deadline is on the database's clock and is decided when the
 wait begins, so it holds over crashes, parking and restarts. How it ended is its recorded output, which later runs
@@ -10,22 +10,19 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from beep_orchestration.changes import BeginWait, CompleteAttempt, EndWait
+from beep_orchestration.changes import BeginWait, CompleteAttempt, EndWait, FailAttempt
 from beep_orchestration.claims import Claim
 from beep_orchestration.commits import CheckpointWriter
 from beep_orchestration.digests import canonical_digest
 from beep_orchestration.errors import IncompleteStageError
-from beep_orchestration.ids import WorkflowActivityId, WorkflowSignalId
-from beep_orchestration.models import ActivityStatus, Wait
+from beep_orchestration.ids import WorkflowActivityId, WorkflowExecutionId, WorkflowSignalId
+from beep_orchestration.models import WAIT, ActivityStatus, ErrorInfo, Wait
 from beep_orchestration.parking import Parked
 from beep_orchestration.persistence import ActivityRow, Database, SignalRow
 from beep_orchestration.persistence.activities import NewAttempt
 from beep_orchestration.persistence.notifications import LONGEST_SILENCE_SECONDS
 from beep_orchestration.persistence.rows import ReceivedSignal
 from beep_orchestration.signals import SignalReader
-
-WAIT = "wait"
-"""The activity type of waits."""
 
 
 class Waits:
@@ -44,7 +41,7 @@ class Waits:
         self._claim = claim
         self._writer = writer
         self._reader = reader
-        self._park_after_seconds = park_after_seconds
+        self.park_after_seconds = park_after_seconds
         self._known: dict[str, ActivityRow] | None = None
 
     def wait(
@@ -72,17 +69,27 @@ class Waits:
 
     def recorded(self, name: str) -> ActivityRow | None:
         """The wait of that name, if it has ended."""
-        row = self._load_known().get(name)
+        row = self.find(name)
         return row if row is not None and row.status is ActivityStatus.COMPLETED else None
 
+    def find(self, name: str) -> ActivityRow | None:
+        """The newest attempt at a wait as it was when this was first asked for any, or the one that has ended it."""
+        return self._load_known().get(name)
+
     def begin(
-        self, name: str, signals: Sequence[str], *, seconds: float | None = None, until: datetime | None = None
+        self,
+        name: str,
+        signals: Sequence[str] = (),
+        *,
+        seconds: float | None = None,
+        until: datetime | None = None,
+        child: WorkflowExecutionId | None = None,
     ) -> BeginWait:
         """Commit that the execution waits. The deadline is the one that was decided when this was first called."""
-        row, writer = self._load_known().get(name), self._claimed_writer()
+        row, writer = self.find(name), self.claimed_writer()
         now = self.load_clock()
         deadline = until if seconds is None else now + timedelta(seconds=seconds)
-        wait = Wait(activity_name=name, signals=tuple(signals), since=now, deadline=deadline)
+        wait = Wait(activity_name=name, signals=tuple(signals), since=now, deadline=deadline, child=child)
         if row is not None:  # an earlier run began to wait, and decided until when
             earlier = Wait.model_validate({**row.input, "activity_name": name})
             wait = earlier.model_copy(update={"signals": wait.signals})
@@ -96,8 +103,8 @@ class Waits:
 
         Raises `Parked` if neither comes within a short while, unless it may not park yet.
         """
-        wait, writer = begun.wait, self._claimed_writer()
-        park_at = time.monotonic() + self._park_after_seconds
+        wait, writer = begun.wait, self.claimed_writer()
+        park_at = time.monotonic() + self.park_after_seconds
         with writer.stop_listener(self._reader.interrupt):
             while True:
                 patience = max(park_at - time.monotonic(), 0.0) if may_park() else LONGEST_SILENCE_SECONDS
@@ -124,13 +131,18 @@ class Waits:
     ) -> None:
         """Commit how the wait ended; see `EndWait`."""
         end = EndWait(attempt=begun.attempt, output=output, consumed=consumed, won=won, superseded=superseded)
-        self._claimed_writer().commit(end).result()
+        self.claimed_writer().commit(end).result()
+
+    def fail(self, begun: BeginWait, error: ErrorInfo) -> None:
+        """Commit that what was waited for will not come."""
+        self.claimed_writer().commit(FailAttempt(attempt=begun.attempt, error=error)).result()
 
     def dismiss(self, begun: BeginWait) -> None:
         """Let whoever takes for this wait return, and others take what it took."""
         self._reader.dismiss(begun.attempt.id)
 
-    def _claimed_writer(self) -> CheckpointWriter:
+    def claimed_writer(self) -> CheckpointWriter:
+        """What commits; raises `IncompleteStageError` for a completed execution, which waits for nothing."""
         if self._writer is None:
             known = self._load_known()
             raise IncompleteStageError(self._claim.execution.id, WAIT, len(known), len(known) + 1)

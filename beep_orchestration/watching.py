@@ -124,6 +124,9 @@ def event_of(row: SignalRow) -> ExecutionEvent:
                 dagster_run_id=row.payload.get("dagster_run_id"),
                 error=row.payload.get("error"),
                 waiting_for=row.payload.get("waiting_for", ()),
+                child=row.payload.get("child"),
+                child_name=row.payload.get("child_name"),
+                child_status=row.payload.get("child_status"),
             )
         case _:
             return SignalSent(

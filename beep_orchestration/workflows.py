@@ -5,7 +5,7 @@ another run goes on with the execution, so what it does between activities and w
 for the same recorded outputs: no clock, no random numbers, no calls to the world outside of activities.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from inspect import getdoc, iscoroutinefunction, signature
@@ -110,6 +110,32 @@ class Stage:
     def sleep_until(self, when: datetime) -> None:
         """Wait, without a process, until that time on the database's clock."""
         self._wait((), until=when)
+
+    def start_child(
+        self,
+        name: str,
+        workflow_type: str,
+        input: Mapping[str, Any] | BaseModel,  # noqa: A002 - as in `WorkflowService.start`
+    ) -> WorkflowExecutionId:
+        """Start another execution as a child, and go on; its id. `name` tells the execution's children apart.
+
+        It is started once, whichever run comes here first, with the input of that time. When this execution ends,
+        however it ends, children that run are cancelled. See `Children.start`.
+        """
+        return self.session.children.start(name, workflow_type, input)
+
+    def child(
+        self,
+        name: str,
+        workflow_type: str,
+        input: Mapping[str, Any] | BaseModel,  # noqa: A002 - as in `WorkflowService.start`
+    ) -> Json:
+        """The output of the child of that name, which is started unless it is, and waited for as for a signal.
+
+        Recorded once. Raises `ChildFailedError` if the child has failed or was cancelled; a stage may catch it. When
+        this execution is resumed the child is resumed too. See `Children.result`.
+        """
+        return self.session.children.result(name, workflow_type, input)
 
     def signal_branch(self, *names: str, timeout: float | None = None) -> Awaited:
         """A branch of a race that `await_signal` would be."""

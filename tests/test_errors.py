@@ -112,6 +112,11 @@ CASES = [
         ("mentions-0", "3", "TimeoutError", "no answer"),
     ),
     Case(
+        errors.ChildFailedError("summary", "id-1", "ValueError", "no summary"),
+        {"name": "summary", "execution_id": "id-1", "error_type": "ValueError", "message": "no summary"},
+        ("summary", "id-1", "ValueError", "no summary"),
+    ),
+    Case(
         errors.BudgetUsedUpError("token_budget", "5,000 tokens", "5,210"),
         {"option": "token_budget", "budget": "5,000 tokens", "spent": "5,210"},
         ("options.token_budget", "5,000 tokens", "5,210", "resume"),

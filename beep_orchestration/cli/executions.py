@@ -84,7 +84,7 @@ def signal(
 
 
 def cancel(ctx: typer.Context, execution_id: ExecutionId, *, as_json: AsJson = False) -> None:
-    """Cancel a running execution: after this returns, nothing of it is committed any more.
+    """Cancel a running execution and its children: after this returns, nothing of them is committed any more.
 
     Exit code 1 if it had completed or failed before. What was completed is kept for 'beep resume'.
     """
@@ -229,6 +229,9 @@ def _facts(found: WorkflowStatus) -> list[tuple[str, str]]:
     if found.current_activity is not None:
         facts.append(("activity", found.current_activity))
     facts += [(kind, f"{stage.done}/{stage.total}") for kind, stage in found.activities.items()]
+    if found.parent_execution_id is not None:
+        facts.append(("parent", str(found.parent_execution_id)))
+    facts += [("child", f"{child.name}: {child.status}, {child.execution_id}") for child in found.children]
     facts += [("waits", wait.describe()) for wait in found.waiting_for]
     if found.paused_at is not None:
         facts.append(

@@ -83,6 +83,9 @@ def _of_attempt(entry: AttemptDue | AttemptStarted | AttemptEnded) -> str:
 
 
 def _details(change: StateChanged) -> str:
+    if change.child is not None:
+        ended = f": {change.child_status}" if change.child_status else ""
+        return f" {change.child_name or ''}".rstrip() + f" {change.child}{ended}"
     run = f" by run {change.dagster_run_id}" if change.dagster_run_id else ""
     signals = ", ".join(name for wait in change.waiting_for for name in wait.signals)
     return f"{run}{f' for {signals}' if signals else ''}{_reason(change.error)}"

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Text, bindparam, case, ca
 from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 
 from beep_orchestration.ids import OrganizationId, WorkflowActivityId, WorkflowExecutionId
-from beep_orchestration.models import ActivityStatus, ErrorInfo, Json, activity_sources_of
+from beep_orchestration.models import WAIT, ActivityStatus, ErrorInfo, Json, activity_sources_of
 from beep_orchestration.persistence.executions import CLOCK, seconds
 from beep_orchestration.persistence.rows import ActivityRow, AttemptRow
 from beep_orchestration.tables import activity
@@ -32,6 +32,7 @@ _ATTEMPT_COLUMNS = (
     func.coalesce(activity.c.completed_at == activity.c.started_at, False).label("has_never_started"),
 )
 _ROWS_AT_A_TIME = 500
+_IS_WAIT = activity.c.activity_type == WAIT
 _OPEN = (ActivityStatus.PENDING, ActivityStatus.RUNNING)
 
 
@@ -70,7 +71,10 @@ class Activities:
             self._connection.execute(insert(activity).values(**values, started_at=CLOCK + seconds(wait_seconds)))
 
     def start_pending(self, attempts: Sequence[NewAttempt]) -> int:
-        """`pending -> running`, with the input, code and epoch of who runs them now; how many changed is the answer."""
+        """`pending -> running`, with the input, code and epoch of who runs them now; how many changed is the answer.
+
+        A retry starts now; a wait started when it was stored.
+        """
         if not attempts:
             return 0
         statement = (
@@ -82,7 +86,7 @@ class Activities:
                 input_digest=bindparam("new_input_digest"),
                 code_version=bindparam("new_code_version"),
                 epoch=bindparam("new_epoch"),
-                started_at=CLOCK,
+                started_at=case((_IS_WAIT, activity.c.started_at), else_=CLOCK),
             )
         )
         rows = [
@@ -114,19 +118,19 @@ class Activities:
         return self._connection.execute(statement, rows).rowcount
 
     def fail(self, errors: Sequence[tuple[WorkflowActivityId, ErrorInfo]]) -> int:
-        """`running -> failed`; how many changed is the answer."""
-        return self._close(errors, ActivityStatus.RUNNING)
+        """`running -> failed`, and of a wait `pending -> failed`; how many changed is the answer."""
+        return self._close(errors, *_OPEN)
 
     def retire(self, errors: Sequence[tuple[WorkflowActivityId, ErrorInfo]]) -> int:
         """`completed -> failed` for checkpoints that may not be used any more; how many changed is the answer."""
         return self._close(errors, ActivityStatus.COMPLETED)
 
-    def _close(self, errors: Sequence[tuple[WorkflowActivityId, ErrorInfo]], source: ActivityStatus) -> int:
+    def _close(self, errors: Sequence[tuple[WorkflowActivityId, ErrorInfo]], *sources: ActivityStatus) -> int:
         if not errors:
             return 0
         statement = (
             update(activity)
-            .where(activity.c.id == bindparam("attempt_id"), activity.c.status == source)
+            .where(activity.c.id == bindparam("attempt_id"), _is_one_of(sources))
             .values(status=ActivityStatus.FAILED, error=bindparam("attempt_error", type_=JSONB), completed_at=CLOCK)
         )
         rows = [
@@ -148,19 +152,19 @@ class Activities:
     ) -> int:
         """Close every attempt that is under way or waits for its retry, or those of some activities.
 
-        One that waited has the same start as end, because it never started.
+        A retry that waited has the same start as end, because it never started.
         """
         if names is not None and not names:
             return 0
         now = func.statement_timestamp()  # one time for both, which clock_timestamp() would not be
-        is_pending = activity.c.status == ActivityStatus.PENDING
+        is_unstarted = (activity.c.status == ActivityStatus.PENDING) & ~_IS_WAIT
         statement = (
             update(activity)
             .where(activity.c.workflow_execution_id == execution_id, activity.c.status.in_(_OPEN))
             .values(
                 status=ActivityStatus.FAILED,
                 error=error.model_dump(mode="json"),
-                started_at=case((is_pending, now), else_=activity.c.started_at),
+                started_at=case((is_unstarted, now), else_=activity.c.started_at),
                 completed_at=now,
             )
         )
@@ -253,8 +257,12 @@ def _attempt_row(row: Row[Any]) -> AttemptRow:
 
 
 def _may_become(target: ActivityStatus) -> ColumnElement[bool]:
+    return _is_one_of(sorted(activity_sources_of(target)))
+
+
+def _is_one_of(sources: Sequence[ActivityStatus]) -> ColumnElement[bool]:
     """Not an IN list: SQLAlchemy cannot expand one in a statement that is executed for many rows."""
-    return or_(*(activity.c.status == source for source in sorted(activity_sources_of(target))))
+    return or_(*(activity.c.status == source for source in sources))
 
 
 def _activity_row(row: Row[Any]) -> ActivityRow:

@@ -15,6 +15,7 @@ from beep_orchestration.errors import SchemaVersionError
 from beep_orchestration.persistence import driver_errors
 from beep_orchestration.persistence.activities import Activities
 from beep_orchestration.persistence.checkpoints import Checkpoints
+from beep_orchestration.persistence.children import ChildExecutions
 from beep_orchestration.persistence.ended import EndedExecutions
 from beep_orchestration.persistence.example_sets import ExampleSets
 from beep_orchestration.persistence.executions import Executions
@@ -37,6 +38,7 @@ class WorkflowPersistence:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.executions = Executions(connection)
+        self.children = ChildExecutions(connection)
         self.ended = EndedExecutions(connection)
         self.activities = Activities(connection)
         self.checkpoints = Checkpoints(connection)

@@ -11,7 +11,10 @@ from beep_orchestration.tables import activity, execution, run, signal
 
 
 class EndedExecutions:
-    """What retention may remove within one transaction: never what is running, nor what a run still carries."""
+    """What retention may remove within one transaction.
+
+    Never what is running, nor what a run still carries, nor the child of an execution that is running.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -56,10 +59,13 @@ class EndedExecutions:
 
 
 def _is_removable(organization_id: OrganizationId, older_than_seconds: float) -> tuple[ColumnElement[bool], ...]:
+    parent = execution.alias("parent")
+    may_ask = (parent.c.id == execution.c.parent_execution_id) & (parent.c.status == ExecutionStatus.RUNNING)
     carried = select(run.c.id).where(run.c.workflow_execution_id == execution.c.id, run.c.outcome.is_(None)).exists()
     return (
         execution.c.organization_id == organization_id,
         execution.c.status != ExecutionStatus.RUNNING,
         execution.c.completed_at < CLOCK - seconds(older_than_seconds),
         ~carried,
+        ~select(parent.c.id).where(may_ask).exists(),
     )

@@ -35,6 +35,7 @@ _COLUMNS = (
     execution.c.paused_at,
     execution.c.resumed_at,
     execution.c.trace_parent,
+    execution.c.parent_execution_id,
 )
 
 # The wall clock of the database at the moment of the statement; now() would be the start of the transaction.
@@ -77,6 +78,8 @@ class Executions:
                 input_digest=new.input_digest,
                 idempotency_key=new.idempotency_key,
                 trace_parent=new.trace_parent,
+                parent_execution_id=new.parent_execution_id,
+                child_name=new.child_name,
                 started_at=CLOCK,
                 updated_at=CLOCK,
                 launch_at=CLOCK + seconds(launch_after_seconds),
@@ -91,8 +94,10 @@ class Executions:
     ) -> ExecutionRow | None:
         """The execution, or None if there is none, or none of that organization.
 
-        `lock` holds it to the transaction's end.
+        `lock` holds it to the transaction's end, and before it its parent, as `lock_parent` does.
         """
+        if lock:
+            self.lock_parent(execution_id)
         statement = _of(select(*_COLUMNS), execution_id, organization_id)
         row = self._connection.execute(statement.with_for_update() if lock else statement).one_or_none()
         return None if row is None else _execution_row(row)
@@ -105,6 +110,21 @@ class Executions:
         if row is None:
             raise WorkflowNotFoundError(execution_id)
         return row
+
+    def lock_parent(self, execution_id: WorkflowExecutionId) -> None:
+        """Hold an execution's parent, if it has one, to the transaction's end.
+
+        Whoever may end an execution does this before anything else, for the end of a child is told to its parent and
+        that of a parent ends its children: if all lock a parent before its children, none waits for the other.
+        """
+        child = execution.alias("child")
+        statement = (
+            select(execution.c.id)
+            .join(child, child.c.parent_execution_id == execution.c.id)
+            .where(child.c.id == execution_id)
+            .with_for_update(of=execution)
+        )
+        self._connection.execute(statement)
 
     def load_input(self, execution_id: WorkflowExecutionId, organization_id: OrganizationId | None = None) -> Json:
         """The execution's input; raises `WorkflowNotFoundError`."""
@@ -144,9 +164,11 @@ class Executions:
         """Running executions that are due for a launch and that no open run carries; this call launches them.
 
         Two callers never take the same one: rows locked by the other are skipped, and a taken one is not due again
-        before `next_try_seconds`, by which time its run is known. With `is_waiting` only those that had parked.
+        before `next_try_seconds`, by which time its run is known. With `is_waiting` only those that had parked, and
+        children, whom nobody launches who started them.
         """
         had_parked = execution.c.checkpoint["waiting_for"] != cast([], JSONB)
+        is_child = execution.c.parent_execution_id.is_not(None)
         launchable = (
             select(execution.c.id)
             .where(
@@ -154,7 +176,7 @@ class Executions:
                 execution.c.workflow_type.in_(workflow_types),
                 # clock_timestamp() is volatile, and so could not be looked up in the index
                 execution.c.launch_at <= func.statement_timestamp(),
-                had_parked if is_waiting else true(),
+                had_parked | is_child if is_waiting else true(),
                 ~_has_open_run(),
                 ~is_paused(),
             )
@@ -439,6 +461,8 @@ def _execution_row(row: Any) -> ExecutionRow:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
     values["id"] = WorkflowExecutionId(values["id"])
     values["organization_id"] = OrganizationId(values["organization_id"])
+    parent = values["parent_execution_id"]
+    values["parent_execution_id"] = None if parent is None else WorkflowExecutionId(parent)
     values["status"] = ExecutionStatus(values["status"])
     values["error"] = None if values["error"] is None else ErrorInfo.model_validate(values["error"])
     values["checkpoint"] = Checkpoint.model_validate(values["checkpoint"] or {})

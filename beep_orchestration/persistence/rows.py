@@ -28,6 +28,8 @@ class NewExecution:
     input_digest: str
     idempotency_key: str | None = None
     trace_parent: str | None = None
+    parent_execution_id: WorkflowExecutionId | None = None
+    child_name: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,7 @@ class ExecutionRow:
     paused_at: datetime | None
     resumed_at: datetime | None
     trace_parent: str | None
+    parent_execution_id: WorkflowExecutionId | None
 
 
 @dataclass(frozen=True, kw_only=True)

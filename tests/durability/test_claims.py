@@ -11,6 +11,7 @@ from sqlalchemy import text
 from beep_orchestration import faults
 from beep_orchestration.changes import BeginStage, Change, CompleteAttempt, EndExecution, FailAttempt, StartAttempt
 from beep_orchestration.commits import CheckpointWriter
+from beep_orchestration.endings import cancel_execution
 from beep_orchestration.errors import (
     ClaimLostError,
     ExecutionCancelledError,
@@ -21,7 +22,6 @@ from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.models import ExecutionStatus
 from beep_orchestration.persistence import Database, RunRow
 from beep_orchestration.persistence.activities import NewAttempt
-from beep_orchestration.reconciliation import cancel_execution
 from beep_orchestration.tables import metadata
 from tests.durability.workflow import (
     LONG_LEASE,

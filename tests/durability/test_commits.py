@@ -23,13 +23,13 @@ from beep_orchestration.changes import (
     StartAttempt,
 )
 from beep_orchestration.commits import CheckpointWriter
+from beep_orchestration.endings import cancel_execution
 from beep_orchestration.errors import ClaimLostError, DatabaseUnavailableError, ExecutionCancelledError
 from beep_orchestration.faults import FaultPoint
 from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.models import PROGRESS_SIGNAL, ActivityStatus, ExecutionStatus
 from beep_orchestration.persistence import Database, WorkflowPersistence
 from beep_orchestration.persistence.activities import NewAttempt
-from beep_orchestration.reconciliation import cancel_execution
 from tests.durability.worker import calls, journalled, run_and_die
 from tests.durability.workflow import (
     LONG_LEASE,

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from beep_orchestration import signals
+from beep_orchestration.endings import cancel_execution
 from beep_orchestration.errors import ActivityFailedError, InvalidInputError
 from beep_orchestration.extraction.review import Approve
 from beep_orchestration.persistence import Database
-from beep_orchestration.reconciliation import cancel_execution
 from beep_orchestration.service import WorkflowService
 from tests.durability.workflow import STAGE, Journal, end_leases, end_sessions, running, start
 from tests.waiting import wait_until

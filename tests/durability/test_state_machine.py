@@ -17,12 +17,12 @@ from hypothesis.stateful import (
 from beep_orchestration.changes import BeginStage, Change, CompleteAttempt, EndExecution, FailAttempt, StartAttempt
 from beep_orchestration.claims import Claim
 from beep_orchestration.commits import CheckpointWriter
+from beep_orchestration.endings import cancel_execution
 from beep_orchestration.errors import ClaimLostError, ExecutionCancelledError, WorkflowStateError
 from beep_orchestration.history import read_history
 from beep_orchestration.models import EXECUTION_TRANSITIONS, STATE_SIGNAL, ActivityStatus, ExecutionStatus, StateChange
 from beep_orchestration.persistence import ActivityRow, Database
 from beep_orchestration.persistence.activities import NewAttempt
-from beep_orchestration.reconciliation import cancel_execution
 from tests.durability.histories import Rebuilt, rebuilt
 from tests.durability.workflow import LONG_LEASE, STAGE, assert_consistent, attempts, claim, end_leases, load, start
 from tests.factories import ERROR, new_attempt, with_signal

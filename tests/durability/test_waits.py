@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import text
 
 from beep_orchestration.activities import ActivityRunner
+from beep_orchestration.endings import cancel_execution
 from beep_orchestration.errors import ExecutionCancelledError, IncompleteStageError, WorkflowStateError
+from beep_orchestration.events import AttemptEnded, AttemptStarted, StateChanged
 from beep_orchestration.ids import WorkflowExecutionId
-from beep_orchestration.models import RunOutcome, Wait
+from beep_orchestration.models import ExecutionStatus, RunOutcome, Wait
 from beep_orchestration.parking import Parked, park
 from beep_orchestration.persistence import Database
-from beep_orchestration.reconciliation import cancel_execution
 from beep_orchestration.service import WorkflowService
 from beep_orchestration.waits import Waits
 from tests.durability.workflow import (
@@ -319,6 +320,19 @@ def test_a_cancelled_wait_goes_on_after_a_resume_with_its_deadline(
     assert load(database, execution).checkpoint.stages["wait"].total == 1
 
 
+def test_what_was_cancelled_while_it_waited_for_a_signal_is_resumed_and_waits_again(
+    database: Database, service: WorkflowService
+) -> None:
+    execution = start(database)
+    parked(database, execution, signals=["approve"])
+    service.cancel(execution)
+    assert service.resume(execution).status is ExecutionStatus.RUNNING
+    service.signal(execution, "approve", ANSWER)
+    with waiting(database, execution, "run-2") as waits:
+        assert waits.wait(NAME, ["approve"]) is not None
+    assert statuses(database, execution) == {NAME: ["failed", "completed"]}
+
+
 def test_a_parked_execution_is_not_resumed_without_what_it_waits_for(
     database: Database, service: WorkflowService
 ) -> None:
@@ -371,6 +385,32 @@ def test_waits_count_like_activities(database: Database, service: WorkflowServic
     (wait,) = status.waiting_for
     assert (wait.activity_name, wait.signals, wait.deadline) == ("review-wait-1", ("approve",), None)
     assert [row.activity_type for row in attempts(database, execution)] == ["wait", "wait"]
+
+
+@pytest.mark.parametrize("ends", ["answered", "cancelled"])
+def test_a_wait_has_begun_when_it_began_however_late_it_ends(
+    database: Database, service: WorkflowService, ends: str
+) -> None:
+    """In its row and in the history, which shows it as soon as it has begun."""
+    execution = start(database)
+    parked(database, execution, signals=["approve"])
+    (begun,) = [entry for entry in service.history(execution) if isinstance(entry, AttemptStarted)]
+    (row,) = attempts(database, execution)
+    assert (begun.activity_name, begun.at) == (NAME, row.started_at)
+    if ends == "answered":
+        service.signal(execution, "approve", ANSWER)
+        with waiting(database, execution, "run-2") as waits:
+            assert waits.wait(NAME, ["approve"]) is not None
+    else:
+        service.cancel(execution)
+    (row,) = attempts(database, execution)
+    assert row.started_at == begun.at
+    assert row.completed_at is not None
+    entries = list(service.history(execution))
+    assert [entry.at for entry in entries if isinstance(entry, AttemptStarted)] == [begun.at]
+    (ended,) = [entry for entry in entries if isinstance(entry, AttemptEnded)]
+    (parking,) = [entry.at for entry in entries if isinstance(entry, StateChanged) and entry.change == "parked"]
+    assert begun.at < parking < ended.at == row.completed_at
 
 
 def test_an_earlier_deadline_wakes_an_execution_that_waits_for_several_things(database: Database) -> None:

@@ -14,6 +14,7 @@ import dagster as dg
 
 from beep_orchestration import faults, sensors
 from beep_orchestration.activities import Activity
+from beep_orchestration.children import Children
 from beep_orchestration.engine import forkserver_worker
 from beep_orchestration.extraction import Extractors, local_extractors
 from beep_orchestration.extractor_choice import choose_extractors
@@ -36,6 +37,7 @@ _control = Control(_folder)
 _journal = Journal(_folder / "journal")
 _execution_id: str | None = None
 _run = ExecutionSession.run
+_start = Children.start
 _is_released = forkserver_worker._is_released
 _record_unknown_runs = sensors._record_unknown_runs
 (_folder / "code").read_bytes()  # a file that the code location has read: changing it makes the fork server outdated
@@ -63,6 +65,13 @@ def journalled_run(
         for activity in activities
     ]
     return _run(session, activity_type, watched, concurrency=concurrency)
+
+
+def started(children: Children, *child: Any) -> Any:
+    """As `Children.start`: the execution may have children before it has activities."""
+    global _execution_id  # noqa: PLW0603 - a worker carries one execution
+    _execution_id = children._parent.id
+    return _start(children, *child)
 
 
 def _call(execution_id: str, epoch: int, activity: Activity[Any]) -> Any:
@@ -94,6 +103,7 @@ def _dispatcher_took(instance: dg.DagsterInstance, tables: WorkflowPersistence, 
 for _point in get_args(FaultPoint):
     faults.inject(cast(FaultPoint, _point), partial(reached, _point))
 ExecutionSession.run = journalled_run  # type: ignore[method-assign,assignment]
+Children.start = started  # type: ignore[method-assign]
 forkserver_worker._is_released = _worker_forked
 sensors._record_unknown_runs = _dispatcher_took
 
