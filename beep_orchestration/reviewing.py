@@ -31,6 +31,12 @@ class Doubt(Value):
         return self.model_dump(mode="json", include={"entity", "relation"}, exclude_none=True)
 
 
+class Doubted(Value):
+    """What of an execution waits for decisions; a signal `approve`, `reject` or `edit` names one of them, or none."""
+
+    waiting: tuple[Doubt, ...]
+
+
 def open_doubts(service: WorkflowService, execution_id: str) -> list[Doubt]:
     """The facts of an execution on which nobody has decided yet, in the draft's order.
 

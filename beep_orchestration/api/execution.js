@@ -11,12 +11,14 @@ const MOST_EVENTS = 200;
 const WORDS = {
   accepted: "accepted", claimed: "a run carries it", parked: "parked: it waits without a process", paused: "paused",
   pause_ended: "the pause has ended", completed: "completed", failed: "failed", cancelled: "cancelled", resumed: "resumed",
+  child_started: "a child has started", child_ended: "a child has ended",
 };
 
 const parts = {
   head: element("section", { class: "card" }),
   stages: element("div"),
   events: element("ol", { class: "events", ariaLabel: "Events, newest first" }),
+  review: element("section", { class: "card review" }),
   graph: element("div", { class: "graph" }),
   counts: element("span", { class: "counts" }),
   legend: element("div", { class: "legend" }),
@@ -29,7 +31,7 @@ const cursor = { last: null };
 const tookField = element("dd");
 
 function layout() {
-  main.replaceChildren(parts.head,
+  main.replaceChildren(parts.head, parts.review,
     element("div", { class: "grid" },
       element("div", { class: "column" },
         element("section", { class: "card" }, element("h2", {}, "Progress"), parts.stages),
@@ -44,13 +46,15 @@ async function act(change) {
   message = "";
   shownHead = "";
   document.activeElement?.blur();
-  for (const button of parts.head.querySelectorAll("button")) button.disabled = true;
+  const steering = [...parts.head.querySelectorAll("button"), ...parts.review.querySelectorAll("button")];
+  for (const button of steering) button.disabled = true;
   try {
     await change();
   } catch (error) {
     message = error.message;
   }
   await loadStatus();
+  for (const button of steering) button.disabled = false;
 }
 
 function send(name, payload = {}) {
@@ -76,26 +80,41 @@ function actions() {
   return element("div", { class: "actions" }, ...made);
 }
 
+function awaitedSignals() {
+  return status.status === "running" ? [...new Set(status.waiting_for.flatMap((wait) => wait.signals))] : [];
+}
+
+// A decision is somebody's: without a name nothing is sent.
+function answer(signal, payload) {
+  const name = document.getElementById("by");
+  const by = (name?.value ?? localStorage.getItem("beep-name") ?? "").trim();
+  if (!by) { name?.focus(); return; }
+  localStorage.setItem("beep-name", by);
+  send(signal, { by, ...payload });
+}
+
 function waiting() {
   if (status.status !== "running" || status.waiting_for.length === 0) return null;
-  const names = [...new Set(status.waiting_for.flatMap((wait) => wait.signals))];
+  const names = awaitedSignals();
+  const child = status.waiting_for.map((wait) => wait.child).find(Boolean);
   const deadlines = status.waiting_for.map((wait) => wait.deadline).filter(Boolean).sort();
-  const what = names.length > 0 ? `Waits for ${names.join(", ")}` : "Waits for its time";
+  const what = names.length > 0 ? `Waits for ${names.join(", ")}` : child ? "Waits for its child" : "Waits for its time";
   const until = deadlines.length > 0 ? `, until ${moment(deadlines[0])}` : "";
   const since = status.waiting_for.map((wait) => wait.since).sort()[0];
-  const name = element("input", { placeholder: "Your name", ariaLabel: "Your name", maxLength: 200, value: localStorage.getItem("beep-name") ?? "" });
-  const answer = (signal) => {
-    const by = name.value.trim();
-    if (!by) { name.focus(); return; }
-    localStorage.setItem("beep-name", by);
-    send(signal, { by });
-  };
+  const name = element("input", {
+    id: "by", placeholder: "Your name", ariaLabel: "Your name", maxLength: 200, value: localStorage.getItem("beep-name") ?? "",
+  });
+  const all = doubts.length > 0 ? " all" : "";
   const decide = names.filter((each) => each === "approve" || each === "reject").sort();
   const buttons = decide.map((each) => element("button", {
-    type: "button", class: each === "approve" ? "main" : "danger", onclick: () => answer(each),
-  }, each === "approve" ? "Approve" : "Reject"));
+    type: "button", class: each === "approve" ? "main" : "danger", onclick: () => answer(each, {}),
+  }, `${each === "approve" ? "Approve" : "Reject"}${all}`));
   return element("div", { class: "note wait" }, `${what}${until}, since ${moment(since)}. No process is held meanwhile.`,
     buttons.length > 0 ? element("div", { class: "actions" }, name, ...buttons) : null);
+}
+
+function link(execution, text) {
+  return element("a", { href: `/workflows/${encodeURIComponent(execution)}` }, text);
 }
 
 function fact(name, value) {
@@ -108,7 +127,7 @@ function took() {
 
 function renderHead() {
   tookField.textContent = took();
-  const head = JSON.stringify([status.status, status.paused_at, status.waiting_for, status.current_activity, status.attempts, status.error, status.dagster_url, message]);
+  const head = JSON.stringify([status.status, status.paused_at, status.waiting_for, status.current_activity, status.attempts, status.error, status.dagster_url, status.children, doubts.length > 0, message]);
   const isAnswering = parts.head.contains(document.activeElement) && document.activeElement.tagName === "INPUT";
   if (head === shownHead || isAnswering) return; // a button that is replaced loses the click on it
   shownHead = head;
@@ -118,6 +137,10 @@ function renderHead() {
     fact("attempts", String(status.attempts)));
   if (status.current_activity) facts.append(fact("activity", status.current_activity));
   if (status.dagster_url) facts.append(fact("run", element("a", { href: status.dagster_url, rel: "noreferrer", target: "_blank" }, "in the Dagster UI")));
+  if (status.parent_execution_id) facts.append(fact("parent", link(status.parent_execution_id, "its parent")));
+  if (status.children.length > 0) {
+    facts.append(fact("children", element("span", {}, ...status.children.flatMap((child) => [link(child.execution_id, child.name), ` ${child.status} `]))));
+  }
   parts.head.replaceChildren(...[
     element("div", { class: "head" },
       element("div", {}, element("h1", {}, element("span", { class: `pill ${state}` }, state)), element("div", { class: "id" }, id)),
@@ -126,6 +149,42 @@ function renderHead() {
     status.error ? element("p", { class: "note bad" }, `${status.error.type}: ${status.error.message}`) : null,
     message ? element("p", { class: "note bad", role: "alert" }, message) : null,
   ].filter(Boolean));
+}
+
+// ---------------------------------------------------------------- facts that wait for a person
+
+let doubts = [];
+
+// What is being edited stays as it is: only a change of what waits draws the list anew. Between two decisions the
+// execution may be at work for a moment, and what is left still waits.
+async function loadReview() {
+  const isAsked = status.workflow_type === "extraction" && status.status === "running"
+    && (doubts.length > 0 || awaitedSignals().includes("approve"));
+  const found = isAsked ? await ask(`${path}/review`).then((answered) => answered.json(), () => ({ waiting: [] })) : { waiting: [] };
+  if (JSON.stringify(found.waiting) === JSON.stringify(doubts)) return;
+  doubts = found.waiting;
+  parts.review.replaceChildren(element("h2", {}, "Facts that wait for you", element("span", { class: "counts" }, String(doubts.length))),
+    element("ol", {}, ...doubts.map(doubtful)));
+}
+
+function doubtful(doubt) {
+  const named = doubt.entity ? { entity: doubt.entity } : { relation: doubt.relation };
+  const button = (text, onclick, kind = "") => element("button", { type: "button", class: kind, onclick, ariaLabel: `${text} ${doubt.text}` }, text);
+  const fields = (doubt.entity ? ["name", "type"] : ["predicate"]).map((field) =>
+    element("input", { name: field, placeholder: `right ${field}`, ariaLabel: `Right ${field} of ${doubt.text}`, maxLength: field === "name" ? 500 : 200 }));
+  const form = element("form", { class: "actions", hidden: true }, ...fields, element("button", { type: "submit", class: "main" }, "Send"));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const given = Object.fromEntries(fields.map((field) => [field.name, field.value.trim()]).filter(([, value]) => value));
+    if (Object.keys(given).length > 0) answer("edit", { ...named, ...given });
+  });
+  return element("li", { value: doubt.number },
+    element("p", {}, element("strong", {}, doubt.text), ` ${doubt.confidence.toFixed(2)}`),
+    ...doubt.sentences.map((sentence) => element("q", {}, sentence)),
+    element("div", { class: "actions" },
+      button("Approve", () => answer("approve", named), "main"), button("Reject", () => answer("reject", named), "danger"),
+      button("Edit", () => { form.hidden = !form.hidden; fields[0].focus(); })),
+    form);
 }
 
 // ---------------------------------------------------------------- progress and events
@@ -148,6 +207,7 @@ function renderStages() {
 function describe(event) {
   if (event.kind === "state") {
     const names = (event.waiting_for ?? []).flatMap((wait) => wait.signals).join(", ");
+    if (event.child) return [`${WORDS[event.change]}${event.child_status ? `: ${event.child_status}` : `: ${event.child_name}`}`, "state"];
     const why = event.error ? `: ${event.error.type}: ${event.error.message}` : names ? ` (${names})` : "";
     return [`${WORDS[event.change] ?? event.change}${why}`, "state"];
   }
@@ -201,6 +261,8 @@ function seldom(work, milliseconds) {
 async function loadStatus() {
   try {
     status = await (await ask(path)).json();
+    await loadReview();
+    parts.review.hidden = doubts.length === 0;
     renderHead();
     renderStages();
   } catch (error) {

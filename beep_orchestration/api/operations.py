@@ -13,8 +13,9 @@ from beep_orchestration.events import ExecutionEvent, HistoryEntry
 from beep_orchestration.extraction.growth import GrowingGraph, growing_graph
 from beep_orchestration.ids import WorkflowExecutionId, WorkflowSignalId
 from beep_orchestration.models import CancelResult, ExecutionPage, ExecutionStatus, Json, Model, WorkflowStatus
+from beep_orchestration.reviewing import Doubted, open_doubts
 from beep_orchestration.service import WorkflowService
-from beep_orchestration.workflow_types import ASSEMBLE, ENTITIES, MENTIONS, RELATIONS, WORKFLOW_TYPES
+from beep_orchestration.workflow_types import ASSEMBLE, ENTITIES, EXTRACTION, MENTIONS, RELATIONS, WORKFLOW_TYPES
 
 JSON, JSON_LINES, EVENTS = "application/json", "application/jsonl", "text/event-stream"
 
@@ -183,6 +184,13 @@ def _graph(call: Call) -> GrowingGraph:
     )
 
 
+def _review(call: Call) -> Doubted:
+    if call.service.get_status(call.execution_id).workflow_type != EXTRACTION.name:
+        detail = f"execution {call.execution_id} is of a workflow type whose facts nobody reviews"
+        raise RefusedError(HTTPStatus.NOT_FOUND, "NoReview", detail, remedy="read its status for what it waits for")
+    return Doubted(waiting=tuple(open_doubts(call.service, call.execution_id)))
+
+
 def _health(call: Call) -> Health:
     call.service.check_health()
     return Health()
@@ -292,6 +300,15 @@ OPERATIONS = (
         answer_type=GrowingGraph,
         query=GraphQuery,
         refusals=(_NOT_FOUND,),
+    ),
+    Operation(
+        name="review",
+        method="GET",
+        path=f"{_EXECUTION}/review",
+        summary="The facts that wait for a person's decision, with the sentences that state them.",
+        call=_review,
+        answer_type=Doubted,
+        refusals=(_NOT_FOUND, _CONFLICT),
     ),
     Operation(
         name="health",

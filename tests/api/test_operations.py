@@ -202,3 +202,9 @@ def test_an_execution_that_a_run_carries_is_not_resumed(api: httpx.Client, datab
     with database.transaction() as tables:
         execution = claimed(tables).id
     problem(api.post(f"/workflows/{execution}/resume"), 409)
+
+
+def test_nothing_to_review_is_said(api: httpx.Client) -> None:
+    refused = problem(api.get(f"/workflows/{start(api)}/review"), 409)
+    assert "nothing waits for a decision" in refused["detail"]
+    problem(api.get(f"/workflows/{UNKNOWN}/review"), 404)

@@ -10,6 +10,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
+from beep_orchestration.extraction.review import REVIEW_SIGNALS
 from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.models import Checkpoint, ErrorInfo, StageProgress, Wait
 from beep_orchestration.persistence import Database
@@ -22,6 +23,7 @@ from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("blank_page")]
 
+TEXT = "Ada Lovelace met Charles Babbage in London."
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 FOLLOW = """
 const [path] = arguments;
@@ -103,8 +105,7 @@ def test_an_event_source_misses_nothing_when_its_connection_is_cut(
 
 
 def _graph() -> dict[str, Any]:
-    text = "Ada Lovelace met Charles Babbage in London."
-    graph = graph_of(text, {"Ada Lovelace": "Person", "London": "Place"}, [("Ada Lovelace", "was in", "London")])
+    graph = graph_of(TEXT, {"Ada Lovelace": "Person", "London": "Place"}, [("Ada Lovelace", "was in", "London")])
     return graph.model_dump(mode="json")
 
 
@@ -195,6 +196,80 @@ def test_what_waits_for_a_person_is_approved_by_name(browser: Chrome, url: str, 
     reads(browser, "signal approve")
     (payload,) = _sent(database, execution.id, "approve")
     assert payload["by"] == "Ada"
+
+
+def _under_review(database: Database, **changes: str) -> tuple[WorkflowExecutionId, dict[str, Any]]:
+    """An execution that is parked for decisions on all of its facts."""
+    graph = _graph()
+    for fact in (*graph["entities"], *graph["relations"]):
+        fact["confidence"] = 0.5
+    graph["entities"][0] |= changes
+    document = {"document_id": "d", "text": TEXT, "options": {"review_below": 0.8}}
+    with database.transaction() as tables:
+        execution = claimed(tables, input=document)
+        stages = {"chunk": [], "entities": graph["entities"], "relations": graph["relations"]}
+        for name, output in stages.items():
+            attempt = with_attempt(tables, execution, activity_name=f"{name}-0", activity_type=name)
+            tables.activities.complete([(attempt.id, json.dumps(output))])
+        wait = Wait(activity_name="review", signals=tuple(REVIEW_SIGNALS), since=execution.started_at)
+        done = {name: StageProgress(done=1, total=1) for name in stages}
+        checkpoint = Checkpoint(stages=done, waiting_for=(wait,))
+        assert tables.executions.park(execution.id, execution.epoch, wake_at=None, checkpoint=checkpoint)
+    return execution.id, graph
+
+
+def test_facts_are_decided_on_one_by_one(browser: Chrome, url: str, database: Database) -> None:
+    execution, graph = _under_review(database)
+    (relation,) = graph["relations"]
+    browser.get(f"{url}/workflows/{execution}")
+    review = ".review"
+    reads(browser, "Facts that wait for you", "Ada Lovelace (Person) 0.50", "London (Place)", "was in", selector=review)
+    reads(browser, TEXT, selector=review)
+    browser.find_element(By.CSS_SELECTOR, "#by").send_keys("Ada")
+    items = browser.find_elements(By.CSS_SELECTOR, ".review li")
+    assert len(items) == 3
+    items[1].find_element(By.XPATH, ".//button[normalize-space()='Edit']").click()
+    items[1].find_element(By.NAME, "name").send_keys("London, England")
+    items[1].find_element(By.XPATH, ".//button[normalize-space()='Send']").click()
+    wait_until(lambda: len(browser.find_elements(By.CSS_SELECTOR, ".review li")) == 2, description="two are left")
+    items = browser.find_elements(By.CSS_SELECTOR, ".review li")
+    items[1].find_element(By.XPATH, ".//button[normalize-space()='Reject']").click()
+    wait_until(lambda: len(browser.find_elements(By.CSS_SELECTOR, ".review li")) == 1, description="one is left")
+    browser.find_element(By.CSS_SELECTOR, ".review li .main").click()
+    card = browser.find_element(By.CSS_SELECTOR, review)
+    wait_until(lambda: not card.is_displayed(), description="nothing waits any more")
+    (edit,), (reject,), (approve,) = (_sent(database, execution, name) for name in ("edit", "reject", "approve"))
+    first, second = graph["entities"]
+    assert edit == {"by": "Ada", "entity": second["id"], "name": "London, England"}
+    named = {name: relation[name] for name in ("subject", "predicate", "object")}
+    assert reject == {"by": "Ada", "relation": named}
+    assert approve == {"by": "Ada", "entity": first["id"]}
+    assert problems(browser) == []
+
+
+def test_facts_that_wait_are_shown_and_never_run(browser: Chrome, url: str, database: Database) -> None:
+    execution, _ = _under_review(database, name=EVIL)
+    browser.get(f"{url}/workflows/{execution}")
+    reads(browser, f"{EVIL} (Person)", selector=".review")
+    assert browser.execute_script("return document.querySelectorAll('main img, main script').length") == 0
+    assert browser.title == "Execution · beep"
+    assert problems(browser) == []
+
+
+def test_a_parent_leads_to_its_children_and_back(browser: Chrome, url: str, database: Database) -> None:
+    with database.transaction() as tables:
+        parent = claimed(tables)
+        child = accepted(tables, parent_execution_id=parent.id, child_name=EVIL)
+        tables.children.tell_started(parent.id, child.id, EVIL)
+    browser.get(f"{url}/workflows/{parent.id}")
+    reads(browser, f"{EVIL} running", f"a child has started: {EVIL}")
+    browser.find_element(By.LINK_TEXT, EVIL).click()
+    back = By.LINK_TEXT, "its parent"
+    wait_until(lambda: browser.find_elements(*back), description="the child names its parent")
+    browser.find_element(*back).click()
+    reads(browser, f"{EVIL} running")
+    assert browser.current_url.endswith(parent.id)
+    assert problems(browser) == []
 
 
 def test_texts_from_outside_are_shown_and_never_run(browser: Chrome, url: str, database: Database) -> None:
