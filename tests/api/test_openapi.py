@@ -31,6 +31,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 EXAMPLES = 40
+DOCUMENT = {"document_id": "notes", "text": "Ada Lovelace met Charles Babbage in London."}
 UNKNOWN = "knowledge_workflow_execution__00000000-0000-7000-8000-000000000001"
 
 
@@ -56,7 +57,7 @@ def _ids(database: Database, operation: Operation) -> list[str]:
     """Executions to ask for; a stream of one that runs would not end."""
     statuses = [ExecutionStatus.COMPLETED] if operation.media_type == EVENTS else list(ExecutionStatus)
     with database.transaction() as tables:
-        return [UNKNOWN, *(str(ended(tables, status).id) for status in statuses)]
+        return [UNKNOWN, *(str(ended(tables, status, input=DOCUMENT).id) for status in statuses)]
 
 
 @pytest.mark.parametrize("mode", GenerationMode)
