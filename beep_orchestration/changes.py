@@ -127,7 +127,7 @@ class ChangeGroup:
     ended: list[EndExecution] = field(default_factory=list)
 
     @classmethod
-    def of(cls, changes: Sequence[Change]) -> "ChangeGroup":
+    def of(cls, changes: Sequence[Change]) -> "ChangeGroup":  # noqa: C901 - one case for each kind of change
         """The changes by kind, each kind in its order."""
         group = cls()
         for change in changes:

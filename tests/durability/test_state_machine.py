@@ -156,7 +156,7 @@ class Interleavings(RuleBasedStateMachine):
     def cancels(self) -> None:
         with self.database.transaction() as tables:
             cancelled_now = cancel_execution(tables, self.execution)
-        assert cancelled_now == (self.expected.status is ExecutionStatus.RUNNING)
+        assert bool(cancelled_now) == (self.expected.status is ExecutionStatus.RUNNING)
         if cancelled_now:
             self.expected.status = ExecutionStatus.CANCELLED
             self.expected.told.append(StateChange.CANCELLED)
