@@ -49,7 +49,7 @@ class RecordedCalls:
     executions as well, unless that is switched off. An answer that cannot be used is accounted for, and not recalled.
 
     The budget is checked before each call, on what was spent and what calls under way are expected to take: one call
-    for each of them can go beyond it.
+    for each of them can go beyond it. With an account it is checked on what all executions of that account have spent.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class RecordedCalls:
             id=WorkflowModelCallId.new(),
             workflow_execution_id=self._execution_id,
             organization_id=self._organization_id,
+            account=self._options.account,
             activity_name=activity_name,
             activity_type=activity_type,
             model=self._model.identity,
@@ -110,7 +111,7 @@ class RecordedCalls:
 
     def _begin(self, call: NewModelCall) -> None:
         with self._one_at_a_time, self._database.transaction() as tables:
-            spent = tables.model_calls.load_spending(self._execution_id)
+            spent = tables.model_calls.load_spending(self._execution_id, self._options.account)
             tokens, cost = self._options.token_budget, self._options.cost_budget
             if tokens is not None and spent.tokens >= tokens * spent.grants:
                 raise BudgetUsedUpError("token_budget", f"{tokens:,} tokens", f"{spent.tokens:,}")

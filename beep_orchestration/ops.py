@@ -79,6 +79,7 @@ class OptionsConfig(dg.Config):
     )
     token_budget: int | None = Field(default=None, description="tokens that language models may read and write")
     cost_budget: float | None = Field(default=None, description="what language models may cost")
+    account: str | None = Field(default=None, description="a name under which executions share these budgets")
     when_budget_is_used_up: str = Field(default="fail", description="fail, or park until the signal grant_budget")
 
 

@@ -388,6 +388,14 @@ class WorkflowService:
         is_full = len(rows) == limit
         return ExecutionPage(executions=statuses, cursor=_cursor(rows[-1]) if is_full else None)
 
+    def get_usage(self, *, account: str | None = None) -> dict[str, ModelUsage]:
+        """What the organization's executions have consumed of language models, by activity type.
+
+        With an account, those only that were started with it. Executions that were removed count no more.
+        """
+        with tracer.start_as_current_span("WorkflowService.getUsage"), self._database.transaction() as tables:
+            return tables.model_calls.load_usage_of_account(self._organization_id, account)
+
     def prune(self, older_than_days: float, *, dry_run: bool = False) -> Pruned:
         """Remove the organization's executions that ended longer ago than that, with their runs in Dagster.
 

@@ -244,6 +244,7 @@ model_call = Table(
         comment="whose document the answer speaks of: it is deleted with it",
     ),
     Column("organization_id", Text, nullable=False, comment="an answer is recalled within its organization only"),
+    Column("account", Text, comment="the name under which executions share a budget; null if its own only"),
     Column("activity_name", Text, nullable=False),
     Column("activity_type", Text, nullable=False),
     Column("model", Text, nullable=False, comment="the model and the settings that shape its answers"),
@@ -261,6 +262,12 @@ model_call = Table(
     _one_of("status", ModelCallStatus),
     CheckConstraint("(status = 'sent') = (ended_at IS NULL)", name="ended_at_iff_ended"),
     Index("ix_knowledge_workflow_model_call_execution", "workflow_execution_id", "activity_name"),
+    Index(
+        "ix_knowledge_workflow_model_call_account",
+        "organization_id",
+        "account",
+        postgresql_where=text("account IS NOT NULL"),
+    ),
     Index(
         "ix_knowledge_workflow_model_call_answer",
         "organization_id",

@@ -189,6 +189,32 @@ def list_executions(
         print_text(f"more: beep list --cursor '{page.cursor}'", style="dim")
 
 
+def usage(
+    ctx: typer.Context,
+    *,
+    account: Annotated[
+        str | None,
+        typer.Option(help="Only executions started with this account ('-o account=NAME').", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what executions have consumed of language models, all of them or those of one account.
+
+    beep start june/*.txt --extractor llm -o account=june -o cost_budget=20
+
+    beep usage --account june
+    """
+    with connected(ctx) as service:
+        found = service.get_usage(account=account)
+    if as_json:
+        print_json({kind: used.model_dump(mode="json") for kind, used in found.items()})
+        return
+    for kind, used in found.items():
+        print_text(_spent(kind, used))
+    if not found:
+        print_text("no calls", style="dim")
+
+
 def require_completed(ended: Iterable[WorkflowStatus]) -> None:
     """Say which executions did not complete, and leave with exit code 1 if there are any."""
     others = [found for found in ended if found.status is not ExecutionStatus.COMPLETED]

@@ -43,7 +43,7 @@ def start(
             "-o",
             metavar="KEY=VALUE",
             help="chunk_size, chunk_overlap, batch_size, minimum_mention_confidence, minimum_relation_confidence, "
-            "review_below or concurrency; may be repeated.",
+            "review_below, concurrency, token_budget, cost_budget, when_budget_is_used_up or account; may be repeated.",
             show_default=False,
         ),
     ] = None,

@@ -70,6 +70,9 @@ class ExtractionOptions(Value):
     cost_budget: float | None = Field(
         default=None, gt=0, description="What language models may cost, in the currency of their prices"
     )
+    account: Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(_storable)] | None = Field(
+        default=None, description="A name that executions share: what all of them spend counts against their budgets"
+    )
     when_budget_is_used_up: Literal["fail", "park"] = Field(
         default="fail", description="Whether the execution fails then, or waits for the signal `grant_budget`"
     )

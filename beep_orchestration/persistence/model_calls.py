@@ -1,11 +1,12 @@
 """Rows of `knowledge_workflow_model_call`: what language models were asked, and what it cost."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import Connection, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, WorkflowModelCallId
@@ -17,6 +18,16 @@ _FREE = (ModelCallStatus.REFUSED, ModelCallStatus.RECALLED)
 _UNANSWERED = (ModelCallStatus.SENT, ModelCallStatus.LOST)
 _USED = (ModelCallStatus.ANSWERED, ModelCallStatus.RECALLED)
 _TOKENS = model_call.c.input_tokens + model_call.c.output_tokens
+_IS_PAID = model_call.c.status.not_in(_FREE)
+_USAGE = (
+    func.count().filter(_IS_PAID).label("calls"),
+    func.count().filter(model_call.c.status == ModelCallStatus.RECALLED).label("recalled"),
+    func.count().filter(model_call.c.status.in_(_UNANSWERED)).label("unanswered"),
+    func.count().filter(_IS_PAID, _TOKENS.is_not(None), model_call.c.cost.is_(None)).label("unpriced"),
+    func.coalesce(func.sum(model_call.c.input_tokens).filter(_IS_PAID), 0).label("input_tokens"),
+    func.coalesce(func.sum(model_call.c.output_tokens).filter(_IS_PAID), 0).label("output_tokens"),
+    func.coalesce(func.sum(model_call.c.cost), 0).label("cost"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +37,7 @@ class NewModelCall:
     id: WorkflowModelCallId
     workflow_execution_id: WorkflowExecutionId
     organization_id: OrganizationId
+    account: str | None
     activity_name: str
     activity_type: str
     model: str
@@ -142,8 +154,12 @@ class ModelCalls:
         }
         self._connection.execute(insert(model_call).values(values))
 
-    def load_spending(self, execution_id: WorkflowExecutionId) -> Spending:
-        """What the execution may have spent, and how often its budget was granted, since it was started or resumed."""
+    def load_spending(self, execution_id: WorkflowExecutionId, account: str | None) -> Spending:
+        """What the execution may have spent, and how often its budget was granted, since it was started or resumed.
+
+        With an account, what all executions of the organization with that account have: ever, or since this one was
+        resumed. So those that are resumed together share one more budget.
+        """
         begun = func.coalesce(execution.c.resumed_at, execution.c.started_at)
         granted = (
             select(func.count())
@@ -165,11 +181,7 @@ class ModelCalls:
             .select_from(execution)
             .outerjoin(
                 model_call,
-                and_(
-                    model_call.c.workflow_execution_id == execution.c.id,
-                    model_call.c.status.not_in(_FREE),
-                    model_call.c.started_at >= begun,
-                ),
+                and_(_charged_to(account), model_call.c.status.not_in(_FREE)),
             )
             .where(execution.c.id == execution_id)
         )
@@ -180,28 +192,21 @@ class ModelCalls:
         self, execution_ids: Collection[WorkflowExecutionId]
     ) -> dict[WorkflowExecutionId, dict[str, ModelUsage]]:
         """What the executions have consumed in all, by activity type; those without a call are left out."""
-        is_paid = model_call.c.status.not_in(_FREE)
-        statement = (
-            select(
-                model_call.c.workflow_execution_id,
-                model_call.c.activity_type,
-                func.count().filter(is_paid),
-                func.count().filter(model_call.c.status == ModelCallStatus.RECALLED),
-                func.count().filter(model_call.c.status.in_(_UNANSWERED)),
-                func.count().filter(is_paid, _TOKENS.is_not(None), model_call.c.cost.is_(None)),
-                func.coalesce(func.sum(model_call.c.input_tokens).filter(is_paid), 0),
-                func.coalesce(func.sum(model_call.c.output_tokens).filter(is_paid), 0),
-                func.coalesce(func.sum(model_call.c.cost), 0),
-            )
-            .where(model_call.c.workflow_execution_id.in_(execution_ids))
-            .group_by(model_call.c.workflow_execution_id, model_call.c.activity_type)
-        )
+        keys = (model_call.c.workflow_execution_id, model_call.c.activity_type)
+        statement = select(*keys, *_USAGE).where(keys[0].in_(execution_ids)).group_by(*keys)
         usage: dict[WorkflowExecutionId, dict[str, ModelUsage]] = defaultdict(dict)
-        for execution_id, activity_type, *counts, cost in self._connection.execute(statement):
-            names = ("calls", "recalled", "unanswered", "unpriced", "input_tokens", "output_tokens")
-            counted = {name: int(count) for name, count in zip(names, counts, strict=True)}
-            usage[WorkflowExecutionId(execution_id)][activity_type] = ModelUsage(**counted, cost=float(cost))
+        for execution_id, activity_type, *sums in self._connection.execute(statement):
+            usage[WorkflowExecutionId(execution_id)][activity_type] = _usage(sums)
         return dict(usage)
+
+    def load_usage_of_account(self, organization_id: OrganizationId, account: str | None) -> dict[str, ModelUsage]:
+        """What the organization's executions with that account, or without one all, have consumed, by activity type."""
+        is_meant = model_call.c.organization_id == organization_id
+        if account is not None:
+            is_meant &= model_call.c.account == account
+        key = model_call.c.activity_type
+        statement = select(key, *_USAGE).where(is_meant).group_by(key).order_by(key)
+        return {activity_type: _usage(sums) for activity_type, *sums in self._connection.execute(statement)}
 
     def load_used_answers(self, execution_id: WorkflowExecutionId) -> dict[str, UsedAnswer]:
         """By activity the call whose answer it used last."""
@@ -219,3 +224,21 @@ class ModelCalls:
             )
             for row in self._connection.execute(statement)
         }
+
+
+def _charged_to(account: str | None) -> ColumnElement[bool]:
+    """The calls that count against the budget of an execution."""
+    if account is None:
+        begun = func.coalesce(execution.c.resumed_at, execution.c.started_at)
+        return and_(model_call.c.workflow_execution_id == execution.c.id, model_call.c.started_at >= begun)
+    return and_(
+        model_call.c.organization_id == execution.c.organization_id,
+        model_call.c.account == account,
+        or_(execution.c.resumed_at.is_(None), model_call.c.started_at >= execution.c.resumed_at),
+    )
+
+
+def _usage(sums: Sequence[Any]) -> ModelUsage:
+    *counts, cost = sums
+    names = (column.name for column in _USAGE[:-1])
+    return ModelUsage(**{name: int(count) for name, count in zip(names, counts, strict=True)}, cost=float(cost))

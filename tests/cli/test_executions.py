@@ -1,11 +1,20 @@
 import json
 import re
+from decimal import Decimal
 
 import pytest
 
-from beep_orchestration.ids import WorkflowExecutionId
-from beep_orchestration.models import ExecutionPage, ExecutionStatus, RunOutcome, WorkflowStatus
+from beep_orchestration.ids import WorkflowExecutionId, WorkflowModelCallId
+from beep_orchestration.models import (
+    ExecutionPage,
+    ExecutionStatus,
+    ModelCallStatus,
+    ModelUsage,
+    RunOutcome,
+    WorkflowStatus,
+)
 from beep_orchestration.persistence import Database
+from beep_orchestration.persistence.model_calls import NewModelCall
 from beep_orchestration.persistence.pauses import EVERYONE
 from tests.cli.conftest import Beep
 from tests.factories import ORGANIZATION, OTHER_ORGANIZATION, accepted, claimed, dagster_run_of, ended
@@ -197,3 +206,30 @@ def test_prune_counts_and_refuses_what_is_no_number_of_days(beep: Beep, configur
     assert "does not answer" in beep("prune", "--older-than", 0).error  # and nothing is removed without Dagster
     assert beep("prune", "--older-than", 0, "--dry-run", "--json").json["executions"] == 1
     assert beep("prune").code == 2
+
+
+def test_usage_is_told_by_activity_type_and_account(beep: Beep, configured: Database) -> None:
+    assert beep("usage").out == "no calls\n"
+    assert beep("usage", "--json").json == {}
+    with configured.transaction() as tables:
+        for account, tokens in (("june", (1_000, 20)), (None, (5, 7))):
+            execution = claimed(tables)
+            call = NewModelCall(
+                id=WorkflowModelCallId.new(),
+                workflow_execution_id=execution.id,
+                organization_id=execution.organization_id,
+                account=account,
+                activity_name="mentions-0",
+                activity_type="mentions",
+                model="rules",
+                question_digest="",
+                expected_tokens=1,
+            )
+            tables.model_calls.begin(call)
+            tables.model_calls.end(call.id, ModelCallStatus.ANSWERED, tokens=tokens, cost=Decimal("0.5"))
+    assert beep("usage", "--account", "june").out == "mentions: 1,000 read, 20 written in 1 calls, cost 0.5000\n"
+    assert beep("usage", "--account", "july").out == "no calls\n"
+    assert beep("usage", "--json").json == {
+        "mentions": ModelUsage(calls=2, input_tokens=1_005, output_tokens=27, cost=1.0).model_dump()
+    }
+    assert beep("--organization", OTHER_ORGANIZATION, "usage").out == "no calls\n"

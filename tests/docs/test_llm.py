@@ -27,6 +27,6 @@ def test_retries_are_as_many_as_the_page_says() -> None:
 
 
 def test_options_that_are_named_exist() -> None:
-    named = set(re.findall(r"`([a-z]+_budget[a-z_]*|when_[a-z_]+|batch_size|concurrency)`", PAGE.text))
+    named = set(re.findall(r"`([a-z]+_budget[a-z_]*|account|when_[a-z_]+|batch_size|concurrency)`", PAGE.text))
     assert {"token_budget", "cost_budget", "when_budget_is_used_up"} <= named
     assert named - {"grant_budget"} <= set(ExtractionOptions.model_fields)

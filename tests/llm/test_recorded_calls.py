@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from beep_orchestration.extraction.llm.language_model import LanguageModel
 from beep_orchestration.extractor_choice import choose_extractors
 from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.jobs import WORKFLOW_JOBS, WORKFLOW_RESOURCES
-from beep_orchestration.models import ExecutionStatus, Json, RetryPolicy
+from beep_orchestration.models import ExecutionStatus, Json, ModelUsage, RetryPolicy
 from beep_orchestration.persistence import Database
 from beep_orchestration.resources import ExecutionSession
 from beep_orchestration.service import WorkflowService
@@ -324,6 +324,44 @@ def test_an_execution_that_parks_for_its_budget_goes_on_when_it_is_granted(
     assert bench.service.result(execution)["relations"] == json.loads(graph)["relations"]
     bench.assert_accounts_agree(execution)
     assert_consistent(bench.database, execution)
+
+
+def test_executions_of_one_account_share_their_budget(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BEEP_LLM_CACHE", "false")
+    load_settings.cache_clear()
+    first = bench.completed(account="june", token_budget=1_000_000)
+    spent = _tokens(bench.service.get_usage(account="june"))
+    assert spent == _tokens(bench.service.get_status(first).language_model) > 0
+    second = bench.start(account="june", token_budget=spent)
+    assert not bench.run(second)
+    assert "BudgetUsedUpError: options.token_budget" in bench.error_of(second)
+    assert bench.calls(second, "id") == []
+    for others in ({"account": "july"}, {}):
+        assert _tokens(bench.service.get_status(bench.completed(token_budget=spent, **others)).language_model) == spent
+    third = bench.start(account="june", token_budget=spent)
+    assert not bench.run(third)
+    bench.service.resume(third)
+    bench.service.resume(second)
+    assert bench.run(second)
+    assert not bench.run(third)
+    assert bench.calls(third, "id") == []
+    assert _tokens(bench.service.get_usage(account="june")) == 2 * spent
+    assert _tokens(bench.service.get_usage()) == 4 * spent
+    assert set(bench.service.get_usage()) == ASKING
+
+
+def test_an_account_is_that_of_its_organization(bench: Bench) -> None:
+    bench.completed(account="june")
+    dagster = DagsterClient("127.0.0.1", 1, code_location="beep_orchestration", timeout_seconds=5)
+    stranger = WorkflowService(bench.database, dagster, OTHER_ORGANIZATION, bench.settings)
+    assert stranger.get_usage(account="june") == stranger.get_usage() == {}
+    execution = stranger.start("extraction", DOCUMENT | {"options": {"account": "june", "token_budget": 1}})
+    assert not bench.run(execution, OTHER_ORGANIZATION)
+    assert len(bench.calls(execution, "id")) > 0
+
+
+def _tokens(usage: Mapping[str, ModelUsage]) -> int:
+    return sum(each.input_tokens + each.output_tokens for each in usage.values())
 
 
 def test_examples_of_the_input_are_shown_to_the_model(bench: Bench) -> None:
