@@ -44,7 +44,7 @@ def shared_installation(llm: Endpoint) -> Iterator[Installation]:
         "BEEP_LLM_MODEL": "rules",
         "BEEP_LLM_BASE_URL": llm.url,
         "BEEP_LLM_API_KEY": KEY,
-        "BEEP_LLM_TIMEOUT_SECONDS": "5",
+        "BEEP_LLM_TIMEOUT_SECONDS": "10",
     }
     with installed(environment, lease_seconds=4.0, launch_grace_seconds=2.0) as made:
         load_settings.cache_clear()
