@@ -64,7 +64,7 @@ logger = logging.getLogger(__name__)
 
 _LAUNCHES_AT_ONCE = 4
 _LONGEST_RESTART_SECONDS = 30.0
-_LAUNCHES_AT_ONCE = 50
+_WOKEN_AT_ONCE = 50
 _LONGEST_NAME = 200
 _LONGEST_KEY = 500
 _LONGEST_REASON = 2_000
@@ -314,7 +314,7 @@ class WorkflowService:
         load_workflow_modules()
         with self._database.transaction() as tables:
             due = tables.executions.take_launchable(
-                limit=_LAUNCHES_AT_ONCE,
+                limit=_WOKEN_AT_ONCE,
                 workflow_types=list(WORKFLOW_TYPES),
                 next_try_seconds=self._settings.launch_grace_seconds,
                 is_waiting=True,
