@@ -35,6 +35,7 @@ from beep_orchestration.errors import (
     PermanentActivityError,
     RetryLaterError,
 )
+from beep_orchestration.extraction import activity_order
 from beep_orchestration.heartbeats import beating
 from beep_orchestration.ids import WorkflowActivityId
 from beep_orchestration.models import RESUME_SIGNAL, ActivityStatus, ErrorInfo, Json, RetryPolicy, Wait
@@ -104,11 +105,12 @@ class _Undone(BaseModel):
 
 @dataclass
 class _Counted:
-    """The activities of a type that this run's stage has named, and completed ones that it has not named yet."""
+    """What the activities yielded that this run's stage has named, and completed ones that it has not named yet."""
 
-    named: set[str] = field(default_factory=set)
+    outputs: dict[str, Any] = field(default_factory=dict)
     unnamed: dict[str, ActivityRow] = field(default_factory=dict)
     total: int = 0
+    is_ended: bool = False
 
 
 class ActivityRunner:
@@ -167,7 +169,7 @@ class ActivityRunner:
                 asyncio.run(stage.run(replace(begin, done=begin.done - redone), missing))
             finally:
                 outputs |= stage.outputs
-                self._counted[activity_type].named -= {a.name for a in activities if a.name not in outputs}
+                self._counted[activity_type].outputs |= outputs
                 self._may_have_to_undo([(a, outputs[a.name]) for a in activities if a.name in outputs])
         elif missing:
             raise IncompleteStageError(self._claim.execution.id, activity_type, len(recorded), len(activities))
@@ -196,13 +198,14 @@ class ActivityRunner:
         counted = self._counted[activity_type]
         if counted.unnamed.pop(activity.name, None) is None:
             counted.total += 1
-        counted.named.add(activity.name)
+        counted.outputs[activity.name] = output
 
     def recall(self, activity_type: str, activity: Activity[Output]) -> Output:
         """The output of an activity that won a race, whatever its code is now."""
         latest = self._load_latest(activity_type)
         self._count(activity_type, [activity.name], latest)
         output = self._recalled(activity, latest.get(activity.name))
+        self._counted[activity_type].outputs[activity.name] = output
         self._may_have_to_undo([(activity, output)])
         return output
 
@@ -211,20 +214,28 @@ class ActivityRunner:
         counted = self._counted.get(activity_type)
         if counted is None or self._writer is None or self._is_ended:
             return
-        total = len(counted.named)
+        total = len(counted.outputs)
         if counted.unnamed or counted.total != total:
             retired = tuple(_retired(row) for row in counted.unnamed.values())
             self._writer.commit(
                 BeginStage(activity_type=activity_type, total=total, done=total, retired=retired)
             ).result()
+        counted.is_ended = True
+
+    def find_outputs(self, activity_type: str) -> list[Any] | None:
+        """What the activities of a stage yielded, in their order, if it ended in this process; else the tables know."""
+        counted = self._counted.get(activity_type)
+        if counted is None or not counted.is_ended:
+            return None
+        return [counted.outputs[name] for name in sorted(counted.outputs, key=activity_order)]
 
     def _count(self, activity_type: str, names: Iterable[str], latest: Mapping[str, ActivityRow]) -> BeginStage:
         """Completed activities that the stage has not named yet count too: it may name them later."""
         counted = self._counted.setdefault(activity_type, _Counted())
-        counted.named.update(names)
+        named = counted.outputs.keys() | names
         completed = {name for name, row in latest.items() if row.status is ActivityStatus.COMPLETED}
-        counted.unnamed = {name: latest[name] for name in completed - counted.named}
-        counted.total = len(counted.named | completed)
+        counted.unnamed = {name: latest[name] for name in completed - named}
+        counted.total = len(named | completed)
         return BeginStage(activity_type=activity_type, total=counted.total, done=len(completed))
 
     def _stage(

@@ -14,9 +14,9 @@ class CheckpointIOManager(dg.IOManager):
     """An op's output is the outputs of its activities, in their order.
 
     The activity runner has committed them one by one before the op ends, so storing has nothing left to write.
-    Loading reads the parts of the execution, whichever run made them, and refuses to go on with fewer parts than were
-    counted when the stage began: `IncompleteStageError`. What is loaded is therefore complete, also after 'Re-execute
-    from failure'.
+    Loading hands on what the stage yielded in this process. If another run's did, it reads the parts of the execution,
+    and refuses to go on with fewer parts than were counted when the stage began: `IncompleteStageError`. What is loaded
+    is therefore complete, also after 'Re-execute from failure'.
     """
 
     def __init__(self, workflow: WorkflowResource) -> None:
@@ -32,6 +32,8 @@ class CheckpointIOManager(dg.IOManager):
             raise dg.DagsterInvariantViolationError("a checkpoint is the output of another op")
         session = self._workflow.session()
         stage = session.workflow_type.activity_type_of(context.upstream_output.step_key)
+        if (yielded := session.runner.find_outputs(stage.name)) is not None:
+            return yielded
         outputs, total = session.load_outputs(stage.name)
         if len(outputs) != total or total == 0:
             raise IncompleteStageError(session.execution_id, stage.name, len(outputs), total)

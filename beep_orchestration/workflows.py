@@ -2,7 +2,8 @@
 
 A stage's function gets a `Stage` and the outputs of the stages before it. It is run again from its beginning whenever
 another run goes on with the execution, so what it does between activities and waits must be quick and come out the same
-for the same recorded outputs: no clock, no random numbers, no calls to the world outside of activities.
+for the same recorded outputs: no clock, no random numbers, no calls to the world outside of activities, and no change
+of what it is given, which other stages are given too.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -23,6 +23,7 @@ from beep_orchestration.engine.dagster_internals import (
     recon_repository_from_origin,
 )
 from beep_orchestration.engine.forkserver_protocol import ForkServerSettings
+from beep_orchestration.engine.storage import PooledEventLogStorage, PooledRunStorage, rehearsing
 from beep_orchestration.errors import ConfigurationError
 
 TIMESTAMP_GRAIN_NS = 20_000_000
@@ -83,7 +84,8 @@ def load(settings: ForkServerSettings) -> Loaded:
     read_files = ReadFiles()
     os.environ.update(get_env_var_dict(str(Path.cwd())))  # as Dagster's code servers do before they load the code
     instance = _open_instance(deserialize_value(settings.instance_ref, InstanceRef))
-    _rehearse()
+    _rehearse(instance)
+    instance.dispose()
     _resolve_jobs(deserialize_value(settings.repository_origin, RepositoryPythonOrigin))
     for hook in settings.preload:
         _run_hook(hook)
@@ -96,12 +98,11 @@ def load(settings: ForkServerSettings) -> Loaded:
 
 
 def _open_instance(instance_ref: InstanceRef) -> DagsterInstance:
-    """The instance after a first query: drivers are imported, statements compiled, the schema has been looked at."""
+    """The instance after a first query: drivers are imported, the schema has been looked at."""
     instance = DagsterInstance.from_ref(instance_ref)
     instance.get_run_records(limit=1)
     instance.all_logs("")
-    instance.compute_log_manager  # noqa: B018 (made at the first use)
-    instance.dispose()
+    instance.compute_log_manager, instance.run_coordinator  # noqa: B018 (made at the first use)
     return instance
 
 
@@ -120,10 +121,19 @@ def _rehearsal() -> None:
     _second(_first())
 
 
-def _rehearse() -> None:
-    """Pay here, in memory, what the first run of a process pays: imports, type checks, serialisers."""
-    with DagsterInstance.ephemeral(settings={"telemetry": {"enabled": False}}) as instance:
-        execute_job(reconstructable(_rehearsal), instance=instance, raise_on_error=True)
+_JOB = reconstructable(_rehearsal)
+
+
+def _rehearse(instance: DagsterInstance) -> None:
+    """Pay here what the first run of a process pays: imports, type checks, serialisers, and compiled statements."""
+    runs, events = instance.run_storage, instance.event_log_storage
+    if isinstance(runs, PooledRunStorage) and isinstance(events, PooledEventLogStorage):
+        with rehearsing(runs, events), execute_job(_JOB, instance, raise_on_error=True) as run:
+            events.store_together(events.get_logs_for_run(run.run_id))
+        instance.compute_log_manager.delete_logs(prefix=[run.run_id])
+    else:
+        with DagsterInstance.ephemeral(settings={"telemetry": {"enabled": False}}) as ephemeral:
+            execute_job(_JOB, ephemeral, raise_on_error=True)
 
 
 def _resolve_jobs(origin: RepositoryPythonOrigin) -> None:

@@ -3,7 +3,7 @@
 import atexit
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from typing import Any, Self
 
@@ -40,8 +40,13 @@ class PooledRunStorage(PostgresRunStorage):
 
     def __init__(self, postgres_url: str, engine: Engine) -> None:
         self._has_run_stats = False
+        self.rehearsal: Connection | None = None
         super().__init__(postgres_url)
         self._engine = engine
+
+    def connect(self) -> AbstractContextManager[Connection]:
+        """As in Dagster, except while `rehearsing`."""
+        return super().connect() if self.rehearsal is None else nullcontext(self.rehearsal)
 
     def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
         """As in Dagster, which gives the webserver connections of its own; these are tested before use too."""
@@ -72,6 +77,7 @@ class PooledEventLogStorage(PostgresEventLogStorage):
 
     def __init__(self, postgres_url: str, engine: Engine) -> None:
         self._groups: EventGroups | None = None
+        self.rehearsal: Connection | None = None
         super().__init__(postgres_url)
         self._engine = engine
 
@@ -83,7 +89,7 @@ class PooledEventLogStorage(PostgresEventLogStorage):
     @contextmanager
     def in_groups(self) -> Iterator[None]:
         """Within the block events may be stored a moment later, in groups; at its end all of them are."""
-        groups = self._groups = EventGroups(self._store)
+        groups = self._groups = EventGroups(self.store_together)
         try:
             yield
         finally:
@@ -95,24 +101,44 @@ class PooledEventLogStorage(PostgresEventLogStorage):
         if event.is_dagster_event and event.dagster_event_type in _OF_ASSETS:
             super().store_event(event)
         elif self._groups is None:
-            self._store([event])
+            self.store_together([event])
         else:
             self._groups.add(event)
+
+    def store_together(self, events: Sequence[EventLogEntry]) -> None:
+        """Store events that are not of assets by one statement."""
+        with self._pooled() as connection:
+            connection.execute(SqlEventLogStorageTable.insert(), [self._event_to_row(event) for event in events])
 
     def dispose(self) -> None:
         """Close the idle connections; the storage stays usable."""
         super().dispose()
         self._engine.dispose()
 
-    def _store(self, events: Sequence[EventLogEntry]) -> None:
-        with super()._connect() as connection:
-            connection.execute(SqlEventLogStorageTable.insert(), [self._event_to_row(event) for event in events])
-
     def _connect(self) -> AbstractContextManager[Connection]:
-        """Called by Dagster for all that is not `_store`, which must find what was stored before."""
+        """Called by Dagster for all that is not `store_together`, which must find what was stored before."""
         if self._groups is not None:
             self._groups.flush()
-        return super()._connect()
+        return self._pooled()
+
+    def _pooled(self) -> AbstractContextManager[Connection]:
+        return super()._connect() if self.rehearsal is None else nullcontext(self.rehearsal)
+
+
+@contextmanager
+def rehearsing(runs: PooledRunStorage, events: PooledEventLogStorage) -> Iterator[None]:
+    """Within the block what these storages store is one transaction, which is rolled back at the end; one thread only.
+
+    It compiles the statements of a run in a process that is to be forked.
+    """
+    with events.index_connection() as pooled:
+        connection = pooled.execution_options(isolation_level="READ COMMITTED")
+        runs.rehearsal = events.rehearsal = connection
+        try:
+            yield
+        finally:
+            runs.rehearsal = events.rehearsal = None
+            connection.rollback()
 
 
 class PooledScheduleStorage(PostgresScheduleStorage):

@@ -12,6 +12,8 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import ProgrammingError
 
 from beep_orchestration.errors import SchemaVersionError
+from beep_orchestration.ids import WorkflowExecutionId
+from beep_orchestration.models import Checkpoint
 from beep_orchestration.persistence import driver_errors
 from beep_orchestration.persistence.activities import Activities
 from beep_orchestration.persistence.checkpoints import Checkpoints
@@ -111,13 +113,26 @@ class Database:
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
-        """Within the block nothing is committed: every transaction is a part of one that is rolled back at the end."""
+        """Within the block nothing is committed: every transaction is a part of one that is rolled back at the end.
+
+        What goes to the server alone is rehearsed by a checkpoint of an execution that there is not.
+        """
         with driver_errors.unavailability(self.engine), self.engine.connect() as connection:
             self._rehearsal = connection
             try:
                 yield
             finally:
                 self._rehearsal = None
+        with self.statement() as tables:
+            tables.checkpoints.write(
+                WorkflowExecutionId.new(),
+                0,
+                current_activity=None,
+                checkpoint=Checkpoint(),
+                begun=(),
+                completed=(),
+                progress=(),
+            )
 
     def close(self) -> None:
         """Close the pool's idle connections; the next transaction opens another."""

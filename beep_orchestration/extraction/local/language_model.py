@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from enum import Enum
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import import_module, metadata, resources
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -94,6 +94,7 @@ def _answer(analysis: Analysis, requests: Sequence[_Request[Any]]) -> None:
             request.answer([next(docs) for _ in request.texts])
 
 
+@cache
 def identity(module: str, *packages: str) -> str:
     """Model and rules of one local extractor, as a checkpoint's `code_version`; loads nothing.
 
@@ -115,7 +116,7 @@ def _installed() -> str:
     raise ConfigurationError(f"no spaCy model is installed; run 'pip install {_PACKAGES[-1]}'")
 
 
-@lru_cache(maxsize=4)
+@cache
 def _rules_digest(packages: tuple[str, ...]) -> str:
     """Over the sources of the extraction package: any change of a rule is a change of identity."""
     digest = hashlib.sha256()
