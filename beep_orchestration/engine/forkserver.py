@@ -1,4 +1,4 @@
-"""The fork server: a process that has a code location loaded and forks one worker per run from it.
+"""The fork server: has a code location loaded and forks one worker per run from it, the next one ahead of its run.
 
 Single-threaded, without a database connection or channel of its own, so that nothing of the kind crosses the fork.
 Started by a launcher (`forkserver_client`), shared by all launchers of the instance. It ends
@@ -34,12 +34,18 @@ from beep_orchestration.engine.forkserver_protocol import (
     Outdated,
     Ready,
     Refused,
+    Request,
+    WarmUpRequest,
+    parse_request,
     socket_address,
 )
+from beep_orchestration.engine.forkserver_spare import Spare, wait_for_run
 from beep_orchestration.engine.forkserver_worker import carry_run, live_as, report_death
 from beep_orchestration.engine.launcher_worker import WorkerExit, WorkerFiles, WorkerIdentity
 
 OWNER_VARIABLE = "BEEP_OWNER_PID"
+QUIET_SECONDS = 0.2
+"""How long nothing has to happen before the next spare is forked, which takes time from what happens."""
 
 
 class ForkServer:
@@ -50,6 +56,7 @@ class ForkServer:
         self._loaded = loaded
         self._files = WorkerFiles(settings.worker_folder)
         self._listener: socket.socket | None = listener
+        self._spare: Spare | None = None
         self._workers: dict[WorkerIdentity, LaunchRequest] = {}
         self._reporters: set[int] = set()
         self._owner = _open_owner()
@@ -62,8 +69,11 @@ class ForkServer:
     def serve(self) -> None:
         """Serve until the owner has ended, or nothing is left to do."""
         while self._listener or self._workers or self._reporters:
-            ready = self._selector.select(self._idle_timeout())
-            if not ready:
+            lacks_spare = self._listener is not None and self._spare is None
+            ready = self._selector.select(QUIET_SECONDS if lacks_spare else self._idle_timeout())
+            if not ready and lacks_spare:
+                self._fork_spare()
+            elif not ready:
                 self._stop_listening()
             for key, _ in ready:
                 key.data()
@@ -90,17 +100,23 @@ class ForkServer:
         connection.settimeout(None)
         with connection:
             if line.endswith(b"\n"):
-                self._launch(connection, LaunchRequest.model_validate_json(line))
+                self._answer(connection, parse_request(line))
 
-    def _launch(self, connection: socket.socket, request: LaunchRequest) -> None:
+    def _answer(self, connection: socket.socket, request: Request) -> None:
         changed = self._loaded.sources.find_changed()
         if self._listener is None or changed is not None:
             self._stop_listening()  # before the answer: whoever gets it must not find this server again
             _send(connection, Outdated(changed=str(changed)))
             return
-        output = self._files.output_path(request.run_id)
+        match request:
+            case LaunchRequest():
+                self._launch(connection, request)
+            case WarmUpRequest():
+                _send(connection, Ready())
+
+    def _launch(self, connection: socket.socket, request: LaunchRequest) -> None:
         try:
-            pid = self._fork(lambda: carry_run(self._loaded.instance, request, connection, output))
+            pid = self._employ_spare(request, connection) or self._fork(lambda: self._carry(request, connection))
         except OSError as error:
             _send(connection, Refused(reason=f"the fork server cannot fork a run worker: {error}"))
             return
@@ -108,6 +124,39 @@ class ForkServer:
         self._workers[identity] = request
         descriptor = os.pidfd_open(pid)
         self._watch(descriptor, partial(self._reap_worker, descriptor, identity))
+
+    def _carry(self, request: LaunchRequest, connection: socket.socket) -> int:
+        return carry_run(self._loaded.instance, request, connection, self._files.output_path(request.run_id))
+
+    def _fork_spare(self) -> None:
+        ours, theirs = socket.socketpair()
+
+        def main() -> int:
+            ours.close()
+            return wait_for_run(theirs, self._carry)
+
+        with theirs, suppress(OSError):  # without one, a run forks its own, and tells what hinders that
+            self._spare = Spare(self._fork(main), ours)
+            self._watch(ours, self._dismiss_spare)
+
+    def _employ_spare(self, request: LaunchRequest, connection: socket.socket) -> int | None:
+        """The process that carries the run now; None if there was none."""
+        spare, self._spare = self._spare, None
+        if spare is None:
+            return None
+        self._selector.unregister(spare.channel)
+        if spare.employ(request, connection):
+            return spare.pid
+        os.waitpid(spare.pid, 0)
+        return None
+
+    def _dismiss_spare(self) -> None:
+        """It ends when its channel is closed; or had ended."""
+        if self._spare is not None:
+            self._selector.unregister(self._spare.channel)
+            self._spare.channel.close()
+            os.waitpid(self._spare.pid, 0)
+            self._spare = None
 
     def _fork(self, main: Callable[[], int]) -> int:
         pid = os.fork()
@@ -160,6 +209,7 @@ class ForkServer:
                 Path(address).unlink()  # before closing: a launcher that finds nothing starts the next server
             self._listener.close()
             self._listener = None
+            self._dismiss_spare()
 
     def _end_with_owner(self) -> None:
         self._stop_listening()

@@ -20,9 +20,12 @@ from beep_orchestration.engine.forkserver_protocol import (
     Forked,
     ForkServerSettings,
     LaunchRequest,
+    Outdated,
     Ready,
     Refused,
     Reply,
+    Request,
+    WarmUpRequest,
     parse_reply,
     socket_address,
 )
@@ -73,17 +76,13 @@ class ForkServerClient:
 
         Raises `DagsterLaunchFailedError`, with what went wrong in the user's code if it was that.
         """
-        for _ in range(MAXIMUM_GENERATIONS):
-            connection = self._connect_or_start()
-            match _ask(connection, request):
-                case Forked(worker=identity):
-                    return ForkedWorker(identity, connection)
-                case Refused() as refused:
-                    connection.close()
-                    raise _refused(refused)
-                case _:  # outdated, or ended between the connection and the answer: a newer one will do
-                    connection.close()
-        raise launch_failed("the code location's files keep changing; launch again when they are at rest")
+        answer, connection = self._ask_current(request)
+        match answer:
+            case Forked(worker=identity):
+                return ForkedWorker(identity, connection)
+            case unexpected:
+                connection.close()
+                raise launch_failed(f"the fork server answered a launch by {unexpected.kind!r}")
 
     def is_running(self) -> bool:
         """Whether a server answers now."""
@@ -94,8 +93,27 @@ class ForkServerClient:
         return True
 
     def ensure_started(self) -> None:
-        """Start the server if it does not run; returns when it is ready. Raises `DagsterLaunchFailedError`."""
-        self._connect_or_start().close()
+        """Have a server that holds the code on disk; returns when it is ready. Raises `DagsterLaunchFailedError`."""
+        _, connection = self._ask_current(WarmUpRequest())
+        connection.close()
+
+    def _ask_current(self, request: Request) -> tuple[Forked | Ready, socket.socket]:
+        """The answer of a server that holds the code on disk, and the connection on which it came."""
+        changed = "?"
+        for _ in range(MAXIMUM_GENERATIONS):
+            connection = self._connect_or_start()
+            match _ask(connection, request):
+                case Forked() | Ready() as answer:
+                    return answer, connection
+                case Refused() as refused:
+                    connection.close()
+                    raise _refused(refused)
+                case Outdated() as outdated:
+                    connection.close()
+                    changed = outdated.changed
+                case None:  # it ended between the connection and the answer: a newer one will do
+                    connection.close()
+        raise launch_failed(f"the code location's files keep changing ({changed}); launch again when they are at rest")
 
     def _connect_or_start(self) -> socket.socket:
         connection = self._find_connection()
@@ -173,7 +191,7 @@ class ForkServerClient:
         return ""
 
 
-def _ask(connection: socket.socket, request: LaunchRequest) -> Reply | None:
+def _ask(connection: socket.socket, request: Request) -> Reply | None:
     try:
         connection.sendall(request.line())
         with connection.makefile("rb") as lines:

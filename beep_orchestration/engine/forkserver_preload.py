@@ -12,7 +12,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dagster import DagsterInstance, execute_job, in_process_executor, job, op, reconstructable
+from dagster import (
+    DagsterInstance,
+    execute_job,
+    in_process_executor,
+    job,
+    mem_io_manager,
+    op,
+    reconstructable,
+)
 
 from beep_orchestration.engine.dagster_internals import (
     InstanceRef,
@@ -116,7 +124,11 @@ def _second(value: str) -> str:
     return value
 
 
-@job(executor_def=in_process_executor, config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}})
+@job(
+    executor_def=in_process_executor,
+    resource_defs={"io_manager": mem_io_manager},
+    config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+)
 def _rehearsal() -> None:
     _second(_first())
 

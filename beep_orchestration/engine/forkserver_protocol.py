@@ -42,8 +42,15 @@ class ForkServerSettings(Message):
 class LaunchRequest(Message):
     """Fork a worker for this run."""
 
+    kind: Literal["launch"] = "launch"
     run_id: str
     resume: bool
+
+
+class WarmUpRequest(Message):
+    """Say whether the code in memory is the code on disk; the answer is `Ready` or `Outdated`."""
+
+    kind: Literal["warm_up"] = "warm_up"
 
 
 class Forked(Message):
@@ -77,6 +84,14 @@ class Ready(Message):
 
 Reply = Annotated[Forked | Outdated | Refused | Ready, Field(discriminator="kind")]
 _reply_adapter: TypeAdapter[Reply] = TypeAdapter(Reply)
+
+Request = Annotated[LaunchRequest | WarmUpRequest, Field(discriminator="kind")]
+_request_adapter: TypeAdapter[Request] = TypeAdapter(Request)
+
+
+def parse_request(line: bytes | bytearray) -> Request:
+    """The request in that line."""
+    return _request_adapter.validate_json(line)
 
 
 def parse_reply(line: bytes) -> Reply | None:

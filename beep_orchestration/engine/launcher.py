@@ -131,7 +131,10 @@ class PreloadedRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         self._start_worker(context.dagster_run, resume=True)
 
     def warm_up(self, origin: RepositoryPythonOrigin) -> None:
-        """Start the fork server of a code location before its first run; returns when it is ready."""
+        """Have the fork server of a code location, with the code on disk, before a run needs it.
+
+        Returns when it is ready; raises `DagsterLaunchFailedError`.
+        """
         self._fork_server(origin).ensure_started()
 
     def is_ready(self, run: DagsterRun) -> bool:

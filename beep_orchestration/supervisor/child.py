@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -116,10 +117,13 @@ class Child:
             raise ConfigurationError(f"BEEP_DATA_FOLDER: cannot write {self.log} ({error.strerror})") from error
 
 
-def make_children(settings: Settings, folder: Path, mark: str, definitions: str, *, reload: bool) -> list[Child]:
+def make_children(
+    settings: Settings, folder: Path, mark: str, definitions: str, *, reload: bool
+) -> tuple[list[Child], Child]:
     """The code server, which the others look for when they start, webserver, daemon, API server; none is started yet.
 
-    With `reload` the code server can load its code anew: it is a process before the one that has the code.
+    With `reload` the code server can load its code anew: it is a process before the one that has the code. The last is
+    no service: it starts the fork server that runs are forked from, and ends.
     """
     variables = environment(settings, prepare_home(settings.data_folder), mark)
     logs = settings.data_folder / "logs"
@@ -138,7 +142,9 @@ def make_children(settings: Settings, folder: Path, mark: str, definitions: str,
         "daemon": [executable("dagster-daemon"), "run", f"--workspace={workspace}"],
         "API server": [executable("beep"), "serve"],
     }
-    return [Child(name, command, variables, logs) for name, command in commands.items()]
+    warm_up = [sys.executable, "-m", "beep_orchestration.engine.warming", str(workspace)]
+    children = [Child(name, command, variables, logs) for name, command in commands.items()]
+    return children, Child("warm-up", warm_up, variables, logs)
 
 
 def _code_server(options: Sequence[str], *, reload: bool) -> list[str]:

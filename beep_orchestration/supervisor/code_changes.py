@@ -11,12 +11,17 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 def reload_at_changes(
-    definitions: str, url: str, code_location: str, report: Callable[[str], None], stopping: threading.Event
+    definitions: str,
+    url: str,
+    code_location: str,
+    tell: Callable[[str, str | None], None],
+    stopping: threading.Event,
 ) -> None:
     """Have the webserver load the code location again whenever a file beside its module, or of ours, has changed.
 
-    Runs under way keep the code that they have. Code that does not load is reported, and shown in the UI, until it is
-    corrected; the services stay. Returns once `stopping` is set.
+    Runs under way keep the code that they have. Code that does not load is shown in the UI until it is corrected; the
+    services stay. `tell` is given the names of changed files, and what is wrong with the code, None if it is loaded.
+    Returns once `stopping` is set.
     """
     from watchfiles import DefaultFilter, watch  # noqa: PLC0415 - only who works on the code needs it
 
@@ -25,7 +30,7 @@ def reload_at_changes(
         problem = reload_code_location(url, code_location)
         if stopping.is_set():
             return
-        report(f"{names} changed; the code is loaded again" if problem is None else f"{names} changed; {problem}")
+        tell(names, problem)
 
 
 def _folders(definitions: str) -> set[Path]:

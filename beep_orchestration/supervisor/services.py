@@ -48,6 +48,7 @@ class Services:
         self,
         settings: Settings,
         children: list[Child],
+        warm_up: Child,
         *,
         code_socket: Path,
         postgres: EmbeddedPostgres | None,
@@ -56,11 +57,13 @@ class Services:
     ) -> None:
         self.settings = settings
         self._children = children
+        self._warm_up = warm_up
         self._code_socket = code_socket
         self._postgres = postgres
         self._guard = guard
         self._report = report
         self._stopping = threading.Event()
+        self._is_cold = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="services", daemon=True)
         self._gave_up: str | None = None
 
@@ -93,7 +96,15 @@ class Services:
         for child in others:
             child.start()
         self._wait_while(lambda: self._find_problem(started_at))
+        self.warm_up()
         self._watcher.start()
+
+    def warm_up(self) -> None:
+        """Have the next run find its fork server started, with the code as it is now; returns before that is so.
+
+        If it fails, the run starts the server itself, or tells what is wrong with the code.
+        """
+        self._is_cold.set()
 
     def _wait_while(self, find_problem: Callable[[], str | None]) -> None:
         deadline = time.monotonic() + _START_SECONDS
@@ -122,6 +133,7 @@ class Services:
         while not self._stopping.wait(_POLL_SECONDS * 2):
             self._guard.keep()
             self._keep_postgres()
+            self._keep_warm()
             for child in self._children:
                 if (end := child.find_end()) is not None:
                     self._report_end(child, end)
@@ -130,6 +142,12 @@ class Services:
                     self._stopping.set()
                     return
                 child.start_if_due()
+
+    def _keep_warm(self) -> None:
+        self._warm_up.find_end()  # its log says how
+        if self._is_cold.is_set() and self._warm_up.pid is None:
+            self._is_cold.clear()
+            self._warm_up.start()
 
     def _keep_postgres(self) -> None:
         """Start the embedded PostgreSQL again if it died, or was stopped by a command that had started it before us."""
@@ -152,10 +170,10 @@ class Services:
         self._stopping.set()
         if self._watcher.is_alive():
             self._watcher.join()
-        for child in self._children:
+        for child in (self._warm_up, *self._children):
             child.ask_to_end()
         deadline = time.monotonic() + _GRACE_SECONDS
-        for child in self._children:
+        for child in (self._warm_up, *self._children):
             child.wait(deadline - time.monotonic())
 
 
@@ -186,9 +204,9 @@ def running_services(
         guard = Guard(mark, folder, settings.data_folder, ownership.descriptor)
         stack.callback(guard.release)
         settings, postgres = _with_database(settings, guard)
-        children = make_children(settings, folder, mark, definitions, reload=reload)
+        children, warm_up = make_children(settings, folder, mark, definitions, reload=reload)
         services = Services(
-            settings, children, code_socket=folder / CODE_SOCKET, postgres=postgres, guard=guard, report=report
+            settings, children, warm_up, code_socket=folder / CODE_SOCKET, postgres=postgres, guard=guard, report=report
         )
         stack.callback(services.stop)
         services.start()
@@ -201,7 +219,13 @@ def running_services(
 @contextmanager
 def _reloading(services: Services, definitions: str, report: Report) -> Iterator[None]:
     stopping = threading.Event()
-    arguments = (definitions, services.url, services.settings.code_location, report, stopping)
+
+    def tell(names: str, problem: str | None) -> None:
+        if problem is None:
+            services.warm_up()
+        report(f"{names} changed; {problem or 'the code is loaded again'}")
+
+    arguments = (definitions, services.url, services.settings.code_location, tell, stopping)
     watcher = threading.Thread(target=reload_at_changes, args=arguments, name="code changes", daemon=True)
     watcher.start()
     try:

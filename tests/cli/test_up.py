@@ -73,6 +73,11 @@ class User:
         """All processes that have to do with the data folder, by their arguments or their environment."""
         return [process for process in psutil.process_iter() if process.pid != os.getpid() and self._concerns(process)]
 
+    def fork_servers(self) -> set[int]:
+        """When each fork server that listens began to."""
+        sockets = (self.folder / "dagster" / "run_workers" / "servers").glob("*/server.sock")
+        return {socket.stat().st_mtime_ns for socket in sockets}
+
     def _concerns(self, process: psutil.Process) -> bool:
         try:
             words = [*process.cmdline(), *process.environ().values()]
@@ -247,18 +252,22 @@ def test_changed_code_is_loaded_again_and_broken_code_ends_nothing(
         port=free_port("127.0.0.1"),
         code_location="changing",
     )
+    user = User(settings.data_folder, settings.port)
     told: list[str] = []
     with running_services(settings, told.append, definitions=code.stem, reload=True) as services:
         before = services.pids
         assert _jobs(services) == {"first"}
+        wait_until(user.fork_servers, 240, "a fork server waits for the first run")
+        first_server = user.fork_servers()
         code.write_text("this is not Python")
         wait_until(lambda: _location_error(services) is not None, 60, "the fault is shown")
         code.write_text(CODE.format(name="second"))
         wait_until(lambda: _location_error(services) is None and _jobs(services) == {"second"}, 60, "the code is new")
         assert services.pids == before
         wait_until(lambda: any("loaded again" in line for line in told), description="it is told")
+        wait_until(lambda: user.fork_servers() - first_server, 240, "a fork server has the new code")
         assert any("does not load" in line for line in told)
-    assert User(settings.data_folder, settings.port).processes() == []
+    assert user.processes() == []
 
 
 def _location_error(services: Services) -> str | None:

@@ -107,11 +107,29 @@ class Installation:
         events = self.instance.all_logs(run_id, of_type=DagsterEventType.ENGINE_EVENT)
         return [event.message for event in events]
 
+    def wait_for_spare(self) -> int:
+        """The process that is forked and has no run yet."""
+        [spare] = wait_until(lambda: self.children(of_a_run=False), description="a process waits for a run")
+        return spare
+
+    def children(self, *, of_a_run: bool) -> list[int]:
+        """The children of the fork server: workers, which have sessions of their own, or those that are none yet."""
+        [server] = self.server_pids()
+        found = map(int, Path(f"/proc/{server}/task/{server}/children").read_text().split())
+        return [pid for pid in found if (_session(pid) == pid) is of_a_run]
+
     def server_pids(self) -> list[int]:
         """The living fork servers of this installation."""
         folder = os.fsencode(self.instance.root_directory)
         found = [pid for pid in _all_pids() if folder in _fork_server_log(pid) and find_start_time(pid)]
         return [pid for pid in found if _parent(pid) not in found]  # a fresh child has its server's log for a moment
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from dagster import DagsterEventType, DagsterRunStatus
 
 from beep_orchestration.engine.dagster_internals import DagsterLaunchFailedError
+from beep_orchestration.engine.warming import warm_up
 from beep_orchestration.settings import load_settings
 from tests.engine.installation import Installation, descriptors, installation, read, sockets
 from tests.waiting import wait_until
@@ -50,6 +52,24 @@ def test_data_that_was_read_with_the_code_is_as_on_disk(dagster: Installation) -
     data.write_text("after")
     _, files = dagster.launch("describe")
     assert read(files / "process.json")["answer"] == "after"
+
+
+def test_a_server_is_started_before_the_first_run_and_again_for_changed_code(dagster: Installation) -> None:
+    workspace = dagster.folder / "workspace.yaml"
+    location = {"relative_path": dagster.location_file.name, "working_directory": str(dagster.location_file.parent)}
+    workspace.write_text(yaml.safe_dump({"load_from": [{"python_file": location}]}))
+    servers = []
+    for answer in ("before", "after"):
+        assert warm_up(dagster.instance, workspace) == []
+        servers += dagster.server_pids()
+        _, files = dagster.launch("describe")
+        process = read(files / "process.json")
+        assert (process["answer"], process["parent"]) == (answer, servers[-1])
+        if answer == "before":
+            edit(dagster, 'ANSWER = "before"', 'ANSWER = "after"')
+    assert len(set(servers)) == 2
+    dagster.location_file.write_text("raise RuntimeError('not today')\n")
+    assert warm_up(dagster.instance, workspace) == []  # it has no runs to wait for
 
 
 def test_code_that_does_not_load_fails_the_run_and_heals_when_corrected(dagster: Installation) -> None:
@@ -117,7 +137,13 @@ def test_server_keeps_no_connection_to_postgresql(
         dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
         dagster.wait_for_death(run_id)
         [server] = dagster.server_pids()
-        assert len(sockets(descriptors(server))) == 1  # the one that it listens on
+        dagster.wait_for_spare()
+        assert len(sockets(descriptors(server))) == 2  # the one that it listens on, and the one to its spare
+        assert [run.run_id for run in dagster.instance.get_runs()] == [run_id]  # what was rehearsed is not stored
+        with dagster.instance.event_log_storage.index_connection() as connection:
+            stored = connection.exec_driver_sql("SELECT DISTINCT run_id FROM event_logs").scalars().all()
+        assert stored == [run_id]
+        assert [log.name for log in Path(dagster.instance.storage_directory()).iterdir()] == [run_id]
     load_settings.cache_clear()
 
 

@@ -56,8 +56,27 @@ def test_server_holds_no_connection_and_no_thread(dagster: Installation) -> None
     dagster.wait_for_status(dagster.launch("describe")[0], DagsterRunStatus.SUCCESS)
     [server] = dagster.server_pids()
     assert [path.name for path in Path(f"/proc/{server}/task").iterdir()] == [str(server)]
-    assert len(sockets(descriptors(server))) == 1  # the one that it listens on
+    dagster.wait_for_spare()
+    assert len(sockets(descriptors(server))) == 2  # the one that it listens on, and the one to its spare
     assert not [target for target in descriptors(server) if ".db" in target]
+
+
+def test_a_run_is_carried_by_a_process_that_was_forked_ahead_of_it(dagster: Installation) -> None:
+    dagster.wait_for_status(dagster.launch("describe")[0], DagsterRunStatus.SUCCESS)
+    spare = dagster.wait_for_spare()
+    run_id, files = dagster.launch("describe")
+    dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
+    assert read(files / "process.json")["pid"] == dagster.worker(run_id).pid == spare
+    assert dagster.wait_for_spare() != spare
+
+
+def test_a_spare_that_was_killed_is_missed_by_no_run(dagster: Installation) -> None:
+    dagster.wait_for_status(dagster.launch("describe")[0], DagsterRunStatus.SUCCESS)
+    spare = dagster.wait_for_spare()
+    os.kill(spare, signal.SIGKILL)
+    run_id, _ = dagster.launch("describe")
+    dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
+    assert dagster.worker(run_id).pid != spare
 
 
 def test_workers_draw_different_random_numbers(dagster: Installation) -> None:
@@ -237,15 +256,10 @@ def test_unreleased_worker_ends_and_has_done_nothing(dagster: Installation, monk
         run_id, files = dagster.create_run("describe")
         with pytest.raises(ConnectionError):
             dagster.launcher._start_worker(dagster.run(run_id), resume=False)
-    wait_until(lambda: not _workers_of(dagster), description="the worker has ended")
+    wait_until(lambda: not dagster.children(of_a_run=True), description="the worker has ended")
     assert dagster.run(run_id).status == DagsterRunStatus.NOT_STARTED
     assert not list(files.iterdir())
     assert not dagster.messages(run_id)
-
-
-def _workers_of(dagster: Installation) -> list[int]:
-    [server] = dagster.server_pids()
-    return [int(pid) for pid in Path(f"/proc/{server}/task/{server}/children").read_text().split()]
 
 
 @pytest.fixture
