@@ -10,7 +10,6 @@ from benchmarks.results import Result, compare
 
 def growth(ours: Ours, *, quick: bool) -> Iterator[Result]:
     sizes = (10, 100, 1_000) if quick else (10, 100, 1_000, 10_000)
-    ours.run_one(document(4))  # the first run starts the fork server
     seconds = {chunks: ours.run_one(document(chunks)) for chunks in sizes}
     for chunks, taken in seconds.items():
         yield compare(f"g {chunks} idle chunks", [taken], None, "s")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from benchmarks.documents import document
+from benchmarks.ours import Ours
 from benchmarks.results import Result, compare
 from benchmarks.systems import Systems
 
@@ -10,8 +11,15 @@ _COMMITS = 22
 """Two for each activity: that it begins, and what it yielded."""
 
 
+def first_execution(ours: Ours) -> Iterator[Result]:
+    """The first one after the services' start, when the fork server is there, against the second."""
+    given = document(4)
+    first, second = ours.run_one(given), ours.run_one(given)
+    yield compare("a first execution, the second", [first], second, "s")
+
+
 def latency(systems: Systems, *, quick: bool) -> Iterator[Result]:
-    samples = _samples(systems, rounds=5 if quick else 10)
+    samples = _samples(systems, rounds=5 if quick else 15)
     for peer, seconds in _slow_samples(systems, rounds=1 if quick else 3).items():
         yield compare(f"a latency, {peer}", samples["ours"], seconds, "s")
     for peer in samples.keys() - {"ours"}:

@@ -59,11 +59,13 @@ def _completion(status: WorkflowStatus) -> float:
 
 
 @contextmanager
-def ours(folder: Path, database_url: str, definitions: str = "benchmarks.location") -> Iterator[Ours]:
-    """Run the services as long as the block lasts, warmed by a few executions."""
+def ours(folder: Path, database_url: str) -> Iterator[Ours]:
+    """Run the services as long as the block lasts; when it begins a fork server waits for the first execution."""
     folder.mkdir()
     settings = Settings(data_folder=folder, port=free_port("127.0.0.1"), database_url=SecretStr(database_url))
     with ExitStack() as stack:
-        services = stack.enter_context(running_services(settings, print, definitions=definitions))
+        services = stack.enter_context(running_services(settings, print, definitions="benchmarks.location"))
         service = stack.enter_context(WorkflowService.connect(services.settings))
+        while not list(folder.glob("dagster/run_workers/servers/*/server.sock")):
+            time.sleep(0.1)
         yield Ours(service, services.settings)

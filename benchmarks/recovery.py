@@ -16,7 +16,7 @@ from benchmarks.extractors import SIGNAL
 from benchmarks.ours import Ours
 from benchmarks.results import Result, compare
 
-_WAIT_SECONDS = 1.0
+_WAIT_SECONDS = 0.5
 _QUESTIONS = 500
 
 
@@ -46,7 +46,7 @@ def _answers(name: str, questions: Sequence[Callable[[], object]]) -> Iterator[R
 
 def _recover(ours: Ours) -> float:
     """Seconds from the kill to the start of an attempt by the next worker."""
-    execution_id = ours.service.start("extraction", document(8, wait_seconds=_WAIT_SECONDS, concurrency=1))
+    execution_id = ours.service.start("extraction", document(2, wait_seconds=_WAIT_SECONDS, concurrency=1))
     _await_attempts(ours, execution_id, 2)
     before = ours.service.get_status(execution_id).attempts
     os.kill(_worker(ours, execution_id).pid, signal.SIGKILL)

@@ -22,7 +22,7 @@ class Nothing(BaseModel):
 
 
 def step_cost(systems: Systems, *, quick: bool) -> Iterator[Result]:
-    steps, rounds = (100, 5) if quick else (200, 9)
+    steps, rounds = (100, 3) if quick else (200, 9)
     taken: dict[str, list[float]] = {
         "ours": [],
         "ours, 20 at once": [],

@@ -1,4 +1,4 @@
-"""All systems of a run, started together so that they can be measured in alternation."""
+"""The systems of a run: ours for all comparisons, the peers for as long as something is compared with them."""
 
 import os
 from collections.abc import Iterator
@@ -6,11 +6,11 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from benchmarks.floor import Floor
-from benchmarks.ours import Ours, ours
+from benchmarks.ours import Ours
 from benchmarks.peers import PREFECT, dbos, prefect
 from benchmarks.peers.stock_dagster import StockDagster, stock_dagster
 from benchmarks.processes import Driver
-from benchmarks.server import Server, server
+from benchmarks.server import Server
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,10 @@ class Systems:
 
 
 @contextmanager
-def systems() -> Iterator[Systems]:
-    """Every system on one PostgreSQL server; Prefect only where its environment is named."""
+def systems(postgres: Server, own: Ours) -> Iterator[Systems]:
+    """Ours and the peers on one server, to be measured in alternation; Prefect where its environment is named."""
     with ExitStack() as stack:
         enter = stack.enter_context
-        postgres = enter(server())
-        own = enter(ours(postgres.folder / "ours", postgres.new_database("ours")))
         stock = enter(stock_dagster(postgres.folder / "stock", postgres.new_database("stock")))
         floor = enter(closing(Floor(postgres.new_database("floor"))))
         dbos_peer = enter(dbos(postgres.folder / "dbos", postgres.new_database("dbos")))
