@@ -20,7 +20,7 @@ def choose_extractors(session: ExecutionSession) -> Extractors:
     document: ExtractionInput = session.input
     match document.extractor:
         case "local":
-            return extractors_for(document)
+            return extractors_for(document, shelf=load_settings().data_folder / "learned")
         case "llm":
             return _llm_extractors(session, document)
         case unknown:

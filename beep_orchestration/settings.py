@@ -41,7 +41,10 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         default=None, description="postgresql://user:password@host:port/database; unset: embedded PostgreSQL"
     )
-    data_folder: Path = Field(default_factory=_default_data_folder, description="the embedded PostgreSQL and outputs")
+    data_folder: Path = Field(
+        default_factory=_default_data_folder,
+        description="the embedded PostgreSQL, outputs, and what was learned from examples",
+    )
     host: str = Field(default="127.0.0.1", description="where the Dagster webserver listens and is asked")
     port: Port = Field(default=3000, description="the Dagster webserver's port")
     code_location: str = Field(default="beep_orchestration", description="the name of our code location in Dagster")

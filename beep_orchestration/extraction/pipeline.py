@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from pathlib import Path
 
 from beep_orchestration.extraction.assembly import assemble
 from beep_orchestration.extraction.chunking import LEAD_IN, chunk_text
@@ -53,10 +54,11 @@ def extract(document: ExtractionInput, extractors: Extractors | None = None) -> 
     return assemble(document, chunks, entities, attributed("relations", relations), identities=identities)
 
 
-def extractors_for(document: ExtractionInput) -> Extractors:
+def extractors_for(document: ExtractionInput, shelf: Path | None = None) -> Extractors:
     """Those that the input names, for use in memory. Loads and learns nothing yet; a language model is not asked yet.
 
-    The local ones are taught if the input or its ontology has examples; a language model is shown them.
+    The local ones are taught if the input or its ontology has examples, and what they learn is kept in the folder
+    `shelf`; a language model is shown the examples.
 
     Raises `InvalidInputError` if the extractor is not installed or not set up.
     """
@@ -65,7 +67,7 @@ def extractors_for(document: ExtractionInput) -> Extractors:
         settings = load_settings()
         require_llm(settings, document.options)
         return llm_extractors(UnrecordedCalls(language_model(settings)), examples)
-    return taught_extractors(examples) if examples else local_extractors()
+    return taught_extractors(examples, shelf) if examples else local_extractors()
 
 
 def examples_of(document: ExtractionInput) -> tuple[Example, ...]:

@@ -42,6 +42,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database_url: str)
     """What `load_settings` answers too: the test's database, and a Dagster that does not answer."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BEEP_DATABASE_URL", database_url)
+    monkeypatch.setenv("BEEP_DATA_FOLDER", str(tmp_path / "data"))
     monkeypatch.setenv("BEEP_ORGANIZATION", ORGANIZATION)
     for name, value in settings_without_dagster().items():
         monkeypatch.setenv(name, value)

@@ -21,6 +21,7 @@ from beep_orchestration.dagster_client import (
 from beep_orchestration.errors import IdempotencyConflictError
 from beep_orchestration.extraction import Extractors, extract, parse_extraction_input
 from beep_orchestration.extraction.model import Graph, Source
+from beep_orchestration.extraction.taught.learning import Pupil
 from beep_orchestration.ids import WorkflowExecutionId, execution_id_for_run
 from beep_orchestration.jobs import WORKFLOW_JOBS, WORKFLOW_RESOURCES
 from beep_orchestration.models import ExecutionStatus
@@ -121,18 +122,20 @@ def test_things_of_one_name_and_type_are_one_for_every_activity(
 
 
 def test_a_stored_set_of_examples_is_learned_from_whichever_way_it_is_named(
-    database: Database, service: WorkflowService, instance: dg.DagsterInstance
+    database: Database, service: WorkflowService, instance: dg.DagsterInstance, settings: Settings
 ) -> None:
     service.teach("films", films())
     document = {"document_id": "film", "text": FILM, "ontology": ONTOLOGY}
     expected = canonical(extract(parse_extraction_input({**document, "examples": films()})).model_dump(mode="json"))
     assert '"film maker"' in expected
+    Pupil._kept.clear()  # as in the process of a run
     config = {"ops": {"chunk_text": {"config": {**document, "examples": "films"}}}}
     launched = run(instance, config=config)
     started = service.start("extraction", {**document, "examples": "films"})
     assert run(instance, **launch_tags(started, ORGANIZATION, "extraction", 1, None)).success
     for execution in (execution_id_for_run(launched.run_id), started):
         assert output_of(database, execution) == expected
+    assert len(list((settings.data_folder / "learned").iterdir())) == 1
 
 
 def test_other_examples_are_another_input(service: WorkflowService) -> None:

@@ -13,20 +13,23 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from importlib import metadata
 from itertools import permutations
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from beep_orchestration.digests import canonical_digest
 from beep_orchestration.extraction.chunking import chunk_text
 from beep_orchestration.extraction.labels import UNKNOWN
-from beep_orchestration.extraction.local.language_model import Analysis, read
+from beep_orchestration.extraction.local.language_model import Analysis, identity, read
 from beep_orchestration.extraction.local.mentions import recognized
 from beep_orchestration.extraction.local.name_spans import Named
 from beep_orchestration.extraction.model import Example, ExtractionOptions
 from beep_orchestration.extraction.ontology import Ontology
 from beep_orchestration.extraction.prose import Block, blocks
+from beep_orchestration.extraction.taught.classifiers import Classifier
 from beep_orchestration.extraction.taught.lessons import NOTHING, Lesson, lesson
 from beep_orchestration.extraction.taught.pairs import TypedSpan, features_of_pair
+from beep_orchestration.extraction.taught.shelf import Shelf
 from beep_orchestration.extraction.taught.spans import (
     OPENING,
     PHRASE,
@@ -37,16 +40,10 @@ from beep_orchestration.extraction.taught.spans import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from sklearn.feature_extraction.text import CountVectorizer
     from spacy.tokens import Doc
-
-    Probabilities = NDArray[np.float64]
 
 _EVEN_SPAN, _EVEN_PAIR = 0.07, 0.07
 """Probabilities at which taking and leaving are even; what is reported there is a confidence of one half."""
-_LEAST_USES = 2  # of a feature
 _MOST_KEPT = 4
 _EVEN = 0.5
 _WHOLE = ExtractionOptions(chunk_size=100_000, chunk_overlap=0)
@@ -65,18 +62,18 @@ class Learned:
     """What was learned from examples under an ontology. Methods may be called from several threads at once."""
 
     ontology: Ontology
-    _spans: "_Classifier | None"
-    _pairs: "_Classifier | None" = None
+    spans: Classifier | None
+    pairs: Classifier | None = None
 
     def judge(self, doc: "Doc", spans: Sequence[WordSpan]) -> list[Judgement]:
         """One judgement for each span, in their order."""
-        if self._spans is None or not spans:
+        if self.spans is None or not spans:
             return [Judgement(span, 0.0, NOTHING) for span in spans]
-        nothing = self._spans.classes.index(NOTHING)
-        table = self._spans.probabilities([list(features_of_span(doc, span)) for span in spans])
+        nothing = self.spans.classes.index(NOTHING)
+        table = self.spans.probabilities([list(features_of_span(doc, span)) for span in spans])
         confidences = [_confidence(1 - row[nothing], _EVEN_SPAN) for row in table]
         table[:, nothing] = 0
-        kinds = [self._spans.classes[place] for place in table.argmax(axis=1)]
+        kinds = [self.spans.classes[place] for place in table.argmax(axis=1)]
         return [Judgement(*found) for found in zip(spans, confidences, kinds, strict=True)]
 
     def ends(self, doc: "Doc", names: Iterable[Named]) -> list[Judgement]:
@@ -93,11 +90,11 @@ class Learned:
 
     def stated(self, doc: "Doc", pairs: Sequence[tuple[TypedSpan, TypedSpan]]) -> Iterator[tuple[int, str, float]]:
         """The pairs, by their place, that state a relation of the ontology more likely than not, and how surely."""
-        if self._pairs is None or not pairs:
+        if self.pairs is None or not pairs:
             return
-        table = self._pairs.probabilities([list(features_of_pair(doc, *pair)) for pair in pairs])
+        table = self.pairs.probabilities([list(features_of_pair(doc, *pair)) for pair in pairs])
         for row, column in zip(*(table >= _EVEN_PAIR).nonzero(), strict=True):
-            yield int(row), self._pairs.classes[column], _confidence(table[row, column], _EVEN_PAIR)
+            yield int(row), self.pairs.classes[column], _confidence(table[row, column], _EVEN_PAIR)
 
 
 class Pupil:
@@ -106,20 +103,35 @@ class Pupil:
     _kept: ClassVar[OrderedDict[str, Learned]] = OrderedDict()
     _lock: ClassVar[threading.Lock] = threading.Lock()
 
-    def __init__(self, examples: Sequence[Example]) -> None:
+    def __init__(self, examples: Sequence[Example], shelf: Shelf | None = None) -> None:
         self._examples = tuple(examples)
+        self._shelf = shelf
         self.digest = canonical_digest([example.model_dump(mode="json") for example in self._examples])
 
     def learned(self, ontology: Ontology) -> Learned:
-        """The models; takes seconds for a thousand examples, and nothing the next time."""
+        """The models; takes some twenty seconds for a thousand examples, and nothing the next time.
+
+        With a shelf, the next time may be in another process.
+        """
         key = f"{self.digest} {ontology.digest}"
         with self._lock:
             if key not in self._kept:
-                self._kept[key] = _learn(self._examples, ontology)
+                self._kept[key] = self._recalled_or_learned(key, ontology)
             self._kept.move_to_end(key)
             while len(self._kept) > _MOST_KEPT:
                 self._kept.popitem(last=False)
             return self._kept[key]
+
+    def _recalled_or_learned(self, key: str, ontology: Ontology) -> Learned:
+        if self._shelf is None:
+            return _learn(self._examples, ontology)
+        known_by = f"{key} {identity('learned', 'taught')} scikit-learn-{metadata.version('scikit-learn')}"
+        recalled = self._shelf.find(known_by)
+        if recalled is not None:
+            return Learned(ontology, recalled["spans"], recalled["pairs"])
+        learned = _learn(self._examples, ontology)
+        self._shelf.put(known_by, {"spans": learned.spans, "pairs": learned.pairs})
+        return learned
 
 
 def class_or_label(ontology: Ontology, kind: str, label: str) -> str:
@@ -140,7 +152,7 @@ def _learn(examples: Sequence[Example], ontology: Ontology) -> Learned:
             for doc, found, (example, _) in zip(docs, spans, sentences, strict=True)
         ]
         learned = Learned(ontology, _learn_spans(docs, spans, lessons))
-        return replace(learned, _pairs=_learn_pairs(learned, docs, names, lessons))
+        return replace(learned, pairs=_learn_pairs(learned, docs, names, lessons))
 
     return read(Analysis.EVERYTHING, (text for _, text in sentences), learned_from)
 
@@ -151,25 +163,25 @@ def _blocks(text: str) -> Iterator[Block]:
 
 def _learn_spans(
     docs: Sequence["Doc"], spans: Sequence[Sequence[WordSpan]], lessons: Sequence[Lesson]
-) -> "_Classifier | None":
+) -> Classifier | None:
     features: list[list[str]] = []
     kinds: list[str] = []
     for doc, found, given in zip(docs, spans, lessons, strict=True):
         features += [list(features_of_span(doc, span)) for span in found]
         kinds += [given.classes.get(span, NOTHING) for span in found]
-    return _Classifier.of_kinds(features, kinds) if set(kinds) - {NOTHING} else None
+    return Classifier.of_kinds(features, kinds) if set(kinds) - {NOTHING} else None
 
 
 def _learn_pairs(
     learned: Learned, docs: Sequence["Doc"], names: Sequence[Sequence[Named]], lessons: Sequence[Lesson]
-) -> "_Classifier | None":
+) -> Classifier | None:
     features: list[list[str]] = []
     stated: list[frozenset[str]] = []
     for doc, found, given in zip(docs, names, lessons, strict=True):
         for first, second in permutations(_ends_to_learn_from(learned, doc, found, given), 2):
             features.append(list(features_of_pair(doc, first[1], second[1])))
             stated.append(given.relations.get((first[0], second[0]), frozenset()))
-    return _Classifier.of_relations(features, stated) if any(stated) else None
+    return Classifier.of_relations(features, stated) if any(stated) else None
 
 
 def _ends_to_learn_from(
@@ -188,44 +200,3 @@ def _ends_to_learn_from(
 def _confidence(probability: float, even: float) -> float:
     """One half where taking and leaving are even."""
     return probability / (probability + even)
-
-
-class _Classifier:
-    """Logistic regression over sets of features."""
-
-    def __init__(self, vectorizer: "CountVectorizer", regression: Any, classes: Iterable[str]) -> None:
-        self._vectorizer = vectorizer
-        self._regression = regression
-        self.classes = [str(name) for name in classes]
-
-    @classmethod
-    def of_kinds(cls, features: Sequence[Sequence[str]], kinds: Sequence[str]) -> "_Classifier":
-        """Each set of features has one kind."""
-        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - slow to import
-
-        vectorizer = _vectorizer()
-        regression = LogisticRegression(tol=1e-3, max_iter=200).fit(vectorizer.fit_transform(features), kinds)
-        return cls(vectorizer, regression, regression.classes_)
-
-    @classmethod
-    def of_relations(cls, features: Sequence[Sequence[str]], relations: Sequence[frozenset[str]]) -> "_Classifier":
-        """Each set of features has any number of relations."""
-        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
-        from sklearn.multiclass import OneVsRestClassifier  # noqa: PLC0415
-        from sklearn.preprocessing import MultiLabelBinarizer  # noqa: PLC0415
-
-        vectorizer, binarizer = _vectorizer(), MultiLabelBinarizer()
-        each = OneVsRestClassifier(LogisticRegression(solver="liblinear", tol=1e-3))
-        each.fit(vectorizer.fit_transform(features), binarizer.fit_transform(relations))
-        return cls(vectorizer, each, binarizer.classes_)
-
-    def probabilities(self, features: Sequence[Sequence[str]]) -> "Probabilities":
-        """A row for each set of features, a column for each class."""
-        found: Probabilities = self._regression.predict_proba(self._vectorizer.transform(features))
-        return found
-
-
-def _vectorizer() -> "CountVectorizer":
-    from sklearn.feature_extraction.text import CountVectorizer  # noqa: PLC0415
-
-    return CountVectorizer(analyzer=list, min_df=_LEAST_USES, binary=True, dtype=float)
