@@ -416,7 +416,7 @@ def test_every_dagster_command_that_is_started_has_the_options_that_are_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, reload: bool
 ) -> None:
     settings = Settings(data_folder=tmp_path)
-    children = make_children(settings, tmp_path, "mark", "beep_orchestration.definitions", reload=reload)
+    children, _ = make_children(settings, tmp_path, "mark", "beep_orchestration.definitions", reload=reload)
     assert [child.name for child in children] == ["code server", "webserver", "daemon", "API server"]
     for child in children[:-1]:  # the last one is ours
         program, *words = child._command

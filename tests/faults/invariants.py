@@ -8,6 +8,7 @@ numbered without gap, and each completed activity has its one; I7 attempts follo
 execution's checkpoint counts them; I8 no process, run or session is left behind.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -221,7 +222,7 @@ def open_runs(installation: Installation, execution_ids: Sequence[str]) -> list[
 def leftovers(installation: Installation) -> list[str]:
     """I8: workers, and sessions that hold a transaction open."""
     servers = installation.fork_servers()
-    found = [f"worker {child.pid}, {_described(child)}" for server in servers for child in _children(server)]
+    found = [f"worker {child.pid}, {_described(child)}" for server in servers for child in _workers(server)]
     statement = """
         SELECT pid, state, left(query, 80) FROM pg_stat_activity
         WHERE state LIKE 'idle in transaction%%' AND state_change < clock_timestamp() - interval '1 s'
@@ -229,11 +230,19 @@ def leftovers(installation: Installation) -> list[str]:
     return found + [f"session {row}" for row in installation.postgres.ask(statement)]
 
 
-def _children(server: psutil.Process) -> list[psutil.Process]:
+def _workers(server: psutil.Process) -> list[psutil.Process]:
+    """Its children with sessions of their own; the one that waits for a run has the server's."""
     try:
-        return [child for child in server.children() if child.status() != psutil.STATUS_ZOMBIE]
+        return [child for child in server.children() if _is_worker(child)]
     except psutil.NoSuchProcess:
         return []
+
+
+def _is_worker(child: psutil.Process) -> bool:
+    try:
+        return child.status() != psutil.STATUS_ZOMBIE and os.getsid(child.pid) == child.pid
+    except (psutil.NoSuchProcess, ProcessLookupError):
+        return False
 
 
 def _described(process: psutil.Process) -> str:

@@ -131,7 +131,8 @@ def kill_fork_server(scene: Scene) -> Hit:
     """The fork server is killed; its workers go on."""
     entry = scene.busy()
     for server in scene.installation.fork_servers():
-        server.kill()
+        with suppress(psutil.NoSuchProcess):  # a process that waited for a run ends by itself with its server
+            server.kill()
     scene.check_hit(entry)
     return Hit(time.time(), f"beside {entry.activity} of {entry.execution_id}")
 
