@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from beep_orchestration.extraction.model import Candidate, Entity, Graph, Mention, Relation, Value
-from beep_orchestration.extraction.resolution import resolve
+from beep_orchestration.extraction.resolution import resolve, united
 
 
 class Node(Value):
@@ -50,7 +50,7 @@ def growing_graph(
     if graphs:
         graph = Graph.model_validate(graphs[0])
         return _short(list(map(_of_entity, graph.entities)), graph.relations, limit=limit, is_complete=True)
-    typed = [_of_entity(Entity.model_validate(item)) for part in entities for item in part]
+    typed = list(map(_of_entity, united(Entity.model_validate(item) for part in entities for item in part)))
     found = [Relation.model_validate(item) for part in relations for item in part]
     if not typed:
         candidates = resolve([Mention.model_validate(item) for part in mentions for item in part])

@@ -44,6 +44,13 @@ def test_then_entities_with_their_types_and_relations_between_them() -> None:
     assert not graph.is_complete
 
 
+def test_entities_of_one_name_and_type_are_one_before_the_end_too() -> None:
+    ada = GRAPH.entities[0]
+    again = ada.model_copy(update={"id": f"{ada.id}-2"})
+    graph = _grown(entities=[_dumped([ada]), _dumped([again])])
+    assert [(node.id, node.mentions) for node in graph.nodes] == [(ada.id, 2 * len(ada.mentions))]
+
+
 def test_the_assembled_graph_replaces_the_rest() -> None:
     graph = _grown(graphs=[GRAPH.model_dump(mode="json")], entities=[_dumped(GRAPH.entities[:1])])
     assert (graph.entities, graph.relations, graph.is_complete) == (3, 2, True)
