@@ -41,6 +41,7 @@ class Children:
         self._parent = claim.execution
         self._waits = waits
         self._named: dict[str, str] = {}
+        self._ended: dict[str, Json | ChildFailedError] = {}
 
     def start(self, name: str, workflow_type: str, raw: Mapping[str, Any] | BaseModel) -> WorkflowExecutionId:
         """Start the child of that name unless an earlier call, of this run or another, has; its id.
@@ -50,7 +51,11 @@ class Children:
         paused; `ExecutionCancelledError`, `ClaimLostError`.
         """
         self._check_name(name, workflow_type, raw)
-        child_id = execution_id_for_child(self._parent.id, name)
+        if name not in self._ended and (recorded := self._find_recorded(name)) is not None:
+            self._ended[name] = recorded
+        child_id = self._id(name)
+        if name in self._ended:
+            return child_id
         row = self._find(child_id)
         if row is None:
             new = self._new(child_id, name, workflow_type, raw)
@@ -67,17 +72,26 @@ class Children:
         Raises `ChildFailedError` if the child has failed or was cancelled; `Parked` after a short while without its
         end; what `start` raises.
         """
-        recorded = self._waits.find(_wait_name(name))
-        if recorded is not None and recorded.output is not None:
-            self._check_name(name, workflow_type, raw)
-            output: Json = recorded.output
+        child_id = self.start(name, workflow_type, raw)
+        if name not in self._ended:
+            begun = self._waits.begin(_wait_name(name), child=child_id)
+            self._ended[name] = self._record(begun, name, self._await(begun, child_id))
+        ended = self._ended[name]
+        if isinstance(ended, ChildFailedError):
+            raise ended
+        return ended
+
+    def _id(self, name: str) -> WorkflowExecutionId:
+        return execution_id_for_child(self._parent.id, name)
+
+    def _find_recorded(self, name: str) -> Json | ChildFailedError | None:
+        """What an earlier run has recorded of a child's end; a failure counts until the parent is resumed."""
+        row = self._waits.find(_wait_name(name))
+        if row is None or row.error is None:
+            output: Json | None = None if row is None else row.output
             return output
-        child_id = execution_id_for_child(self._parent.id, name)
-        if recorded is not None and recorded.error is not None and not self._is_before_resume(recorded):
-            raise ChildFailedError(name, child_id, recorded.error.type, recorded.error.message)
-        self.start(name, workflow_type, raw)
-        begun = self._waits.begin(_wait_name(name), child=child_id)
-        return self._end(begun, name, self._await(begun, child_id))
+        is_retried = self._is_before_resume(row)
+        return None if is_retried else ChildFailedError(name, self._id(name), row.error.type, row.error.message)
 
     def _check_name(self, name: str, workflow_type: str, raw: Mapping[str, Any] | BaseModel) -> None:
         """Refuse a name that no child can have, and one that this run has given to another child."""
@@ -142,7 +156,7 @@ class Children:
                     raise Parked(begun.wait)
                 news.wait(min(seconds_left, LONGEST_SILENCE_SECONDS))
 
-    def _end(self, begun: BeginWait, name: str, child: ExecutionRow) -> Json:
+    def _record(self, begun: BeginWait, name: str, child: ExecutionRow) -> Json | ChildFailedError:
         with self._database.transaction() as tables:
             output = tables.executions.load_output(child.id)
         if output is not None:
@@ -151,7 +165,7 @@ class Children:
         cause = child.error or _CANCELLED
         error = ErrorInfo(type=cause.type, message=cause.message, activity_name=begun.wait.activity_name)
         self._waits.fail(begun, error)
-        raise ChildFailedError(name, child.id, error.type, error.message)
+        return ChildFailedError(name, child.id, error.type, error.message)
 
 
 def _wait_name(name: str) -> str:

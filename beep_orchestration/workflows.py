@@ -16,6 +16,7 @@ import dagster as dg
 from pydantic import BaseModel
 
 from beep_orchestration.activities import Activity
+from beep_orchestration.errors import ConfigurationError
 from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.io_managers import checkpoint_io_manager
 from beep_orchestration.model_calls import calling_for
@@ -206,9 +207,17 @@ def stage_op(
     """Make the op of a stage: named, described and stored like all others.
 
     With `config` the op is the first of its job; it describes the input of an execution that is started in the
-    launchpad. When the stage has to wait for longer than a moment, the op ends without output and Dagster skips those
-    after it; the next run enters it again.
+    launchpad, and only there is it given: all of its fields need defaults, or `ConfigurationError` is raised.
+
+    When the stage has to wait for longer than a moment, the op ends without output and Dagster skips those after it;
+    the next run enters it again.
     """
+    required = [] if config is None else [name for name, field in config.model_fields.items() if field.is_required()]
+    if required:
+        raise ConfigurationError(
+            f"stage {kind.name!r}: the field {required[0]!r} of its config has no default, without which no run of a "
+            "stored execution could be launched; give it one, and let the workflow type's `parse` refuse it"
+        )
 
     def make(function: StageFunction) -> dg.OpDefinition:
         def compute(context: dg.OpExecutionContext, inputs: dict[str, Any]) -> Iterator[dg.Output[Any]]:

@@ -6,8 +6,11 @@ import dagster as dg
 import pytest
 
 from beep_orchestration.definitions import defs
+from beep_orchestration.errors import ConfigurationError
 from beep_orchestration.ops import DocumentConfig
 from beep_orchestration.steering_ops import ExecutionConfig, SignalConfig
+from beep_orchestration.workflow_types import ActivityType
+from beep_orchestration.workflows import stage_op
 
 REPOSITORY = defs.get_repository_def()
 
@@ -44,3 +47,16 @@ def test_every_field_of_a_form_says_what_it_is_for(config: type[dg.Config]) -> N
 def test_the_launchpad_works_as_it_is_opened() -> None:
     """Every field has a documented default, so that a click on 'Launch Run' extracts the example."""
     assert not any(field.is_required for field in DocumentConfig.to_fields_dict().values())
+
+
+class Untitled(dg.Config):
+    """A form with a field that has to be filled in."""
+
+    title: str
+
+
+def test_a_form_that_has_to_be_filled_in_is_refused_at_once() -> None:
+    """Runs of stored executions have no config: Dagster would refuse every one of them."""
+    kind = ActivityType("titling", "give_title", str)
+    with pytest.raises(ConfigurationError, match="field 'title' of its config has no default"):
+        stage_op(kind, config=Untitled)

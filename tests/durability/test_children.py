@@ -162,7 +162,24 @@ def test_a_result_is_recorded_once_whatever_becomes_of_the_child(database: Datab
         tables.ended.remove(child)
     end_leases(database, execution)
     with parenting(database, execution, "run-3") as children:
+        assert children.start("one", TYPE, DOCUMENT) == child
         assert children.result("one", TYPE, DOCUMENT) == {"graph": "first"}
+    assert children_of(database, execution) == {}  # it is not started again
+
+
+def test_a_stage_may_ask_again(database: Database, service: WorkflowService) -> None:
+    """For an output, and for a failure; within the run that has recorded it."""
+    execution = start(database)
+    with parenting(database, execution) as children:
+        for name in ("one", "two"):
+            children.start(name, TYPE, DOCUMENT)
+        complete(database, execution_id_for_child(execution, "one"))
+        service.cancel(execution_id_for_child(execution, "two"))
+        for _ in range(2):
+            assert children.result("one", TYPE, DOCUMENT) == {"graph": 1}
+            with pytest.raises(ChildFailedError, match="it was cancelled"):
+                children.result("two", TYPE, DOCUMENT)
+    assert statuses(database, execution) == {"child:one": ["completed"], "child:two": ["failed"]}
 
 
 def test_a_cancelled_child_fails_its_parent_who_is_due(database: Database, service: WorkflowService) -> None:

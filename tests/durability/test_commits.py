@@ -138,6 +138,29 @@ def wait_all(futures: list[Future[None]]) -> None:
         future.result(LONG_WAIT)
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_a_signal_that_feeds_a_checkpoint_feeds_no_other(database: Database, together: bool) -> None:  # noqa: FBT001
+    """Whether both are committed in one transaction or one after the other: the second is refused as a whole."""
+    execution = start(database)
+    with database.transaction() as tables:
+        signal = with_signal(tables, execution)
+    with writer_of(database, execution) as writer:
+        attempts_made = begun(database, writer, execution, 2)
+        changes = [CompleteAttempt(attempt=each, output="1", consumed=(signal.id,)) for each in attempts_made]
+        if together:
+            futures = writer.commit_together(*changes)
+        else:
+            writer.commit(changes[0]).result(LONG_WAIT)
+            futures = [writer.commit(changes[1])]
+        with pytest.raises(ClaimLostError, match="a signal was consumed by another"):
+            futures[-1].result(LONG_WAIT)
+    assert completed(database, execution) == ([] if together else [f"{STAGE}-0"])
+    with database.transaction() as tables:
+        (row,) = tables.signals.load_named(execution, ["approve"])
+    assert row.consumed_by == (None if together else attempts_made[0].id)
+    assert_consistent(database, execution)
+
+
 @pytest.mark.parametrize("index", range(COUNT))
 @pytest.mark.parametrize("point", CHECKPOINT_POINTS)
 def test_a_worker_killed_around_a_checkpoint_leaves_all_of_it_or_none(

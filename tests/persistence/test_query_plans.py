@@ -23,6 +23,9 @@ RUNNING = 40
 DUE = RUNNING // 4
 """The newer half of them has an open run."""
 
+CHILDREN, PARENT_NUMBER = 30, 100
+"""The oldest ones are children of a later one."""
+
 RUNS_OF_ONE = 2
 ATTEMPTS_OF_ONE = 300
 OPEN_ATTEMPTS_OF_ONE = 10
@@ -38,7 +41,7 @@ def _id_of(number: int) -> WorkflowExecutionId:
     return WorkflowExecutionId(f"knowledge_workflow_execution__00000000-0000-7000-8000-{number:012}")
 
 
-ONE = _id_of(EXECUTIONS)
+ONE, PARENT, CHILD = _id_of(EXECUTIONS), _id_of(PARENT_NUMBER), _id_of(1)
 LOAD = f"""
 INSERT INTO knowledge_workflow_execution (id, organization_id, workflow_type, workflow_version, status, input, output,
     started_at, completed_at, updated_at, input_digest, idempotency_key, launch_at, signal_sequence)
@@ -53,6 +56,11 @@ SELECT 'knowledge_workflow_execution__' || {_uuid("n")},
 FROM (SELECT n, n > {EXECUTIONS - RUNNING} AS is_running,
     timestamptz '2026-01-01 00:00Z' + n * interval '1 minute' AS started_at
     FROM generate_series(1, {EXECUTIONS}) AS n) AS numbers;
+
+UPDATE knowledge_workflow_execution SET child_name = id, parent_execution_id =
+    'knowledge_workflow_execution__' || {_uuid(str(PARENT_NUMBER))}
+WHERE id BETWEEN 'knowledge_workflow_execution__' || {_uuid("1")}
+    AND 'knowledge_workflow_execution__' || {_uuid(str(CHILDREN))};
 
 INSERT INTO knowledge_workflow_run (id, workflow_execution_id, organization_id, dagster_run_id, epoch,
     lease_expires_at, started_at, ended_at, outcome)
@@ -180,6 +188,9 @@ QUESTIONS = [
         f"ix_{EXECUTION}_launch_at",
         DUE + DUE * RUNS_OF_ONE + DUE // 2,
     ),
+    Question("children that run", lambda t: t.children.list_running(PARENT), f"uq_{EXECUTION}_child", CHILDREN),
+    Question("children", lambda t: t.children.list_of_each([PARENT]), f"uq_{EXECUTION}_child", CHILDREN),
+    Question("a child's parent", lambda t: t.executions.lock_parent(CHILD), f"pk_{EXECUTION}", 2),
     Question("runs of an execution", lambda t: t.runs.list_of(ONE), f"ix_{RUN}_execution", RUNS_OF_ONE),
     Question("run by Dagster's id", lambda t: t.runs.find("run-77-1"), f"uq_{RUN}_dagster_run_id", 1),
     Question("holder of a claim", lambda t: t.runs.find_holder(ONE, RUNS_OF_ONE), f"ix_{RUN}_execution", RUNS_OF_ONE),
