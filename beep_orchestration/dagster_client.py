@@ -19,6 +19,9 @@ WORKFLOW_VERSION_TAG = "beep/workflow_version"
 PARENT_TAG = "beep/parent_run_id"
 """The run that a run of ours follows. A person's re-execution copies the tag, so there it differs from Dagster's."""
 
+PARENT_EXECUTION_TAG = "beep/parent_execution_id"
+"""On the runs of a child: whose child it is."""
+
 PARKED_TAG = "beep/parked"
 """On a run that ended while its execution waits: for what."""
 
@@ -114,7 +117,13 @@ class DagsterClient:
 
 
 def launch_tags(
-    execution_id: str, organization_id: str, workflow_type: str, workflow_version: int, follows: tuple[str, str] | None
+    execution_id: str,
+    organization_id: str,
+    workflow_type: str,
+    workflow_version: int,
+    follows: tuple[str, str] | None,
+    *,
+    parent_execution_id: str | None = None,
 ) -> dict[str, str]:
     """The tags of a run that carries an execution; `follows` are the newest and the first of its earlier runs."""
     tags = {
@@ -124,6 +133,8 @@ def launch_tags(
         WORKFLOW_VERSION_TAG: str(workflow_version),
         "dagster/retry_strategy": "ALL_STEPS",
     }
+    if parent_execution_id is not None:
+        tags[PARENT_EXECUTION_TAG] = parent_execution_id
     if follows is not None:
         parent, root = follows
         tags |= {PARENT_TAG: parent, DAGSTER_PARENT_TAG: parent, DAGSTER_ROOT_TAG: root}

@@ -104,7 +104,12 @@ def _run_request(execution: ExecutionRow, earlier: list[RunRow]) -> dg.RunReques
         run_key=f"{execution.id}/{execution.updated_at.isoformat()}",
         job_name=get_workflow_type(execution.workflow_type).job_name,
         tags=launch_tags(
-            execution.id, execution.organization_id, execution.workflow_type, execution.workflow_version, follows
+            execution.id,
+            execution.organization_id,
+            execution.workflow_type,
+            execution.workflow_version,
+            follows,
+            parent_execution_id=execution.parent_execution_id,
         ),
     )
 

@@ -512,7 +512,12 @@ class WorkflowService:
         kind = get_workflow_type(execution.workflow_type)
         follows = (earlier[-1].dagster_run_id, earlier[0].dagster_run_id) if earlier else None
         tags = launch_tags(
-            execution.id, execution.organization_id, execution.workflow_type, execution.workflow_version, follows
+            execution.id,
+            execution.organization_id,
+            execution.workflow_type,
+            execution.workflow_version,
+            follows,
+            parent_execution_id=execution.parent_execution_id,
         )
         try:
             run_id = self._dagster.launch(kind.job_name, tags)

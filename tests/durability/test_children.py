@@ -342,20 +342,20 @@ def test_the_end_of_a_grandparent_reaches_everyone_below(database: Database) -> 
 def test_a_child_is_launched_by_who_wakes_others(
     database: Database, service: WorkflowService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    launches: list[str] = []
+    launches: list[tuple[str, str | None]] = []
 
     def launch(_: DagsterClient, job_name: str, tags: dict[str, str]) -> str:
-        launches.append(tags["beep/execution_id"])
+        launches.append((tags["beep/execution_id"], tags.get("beep/parent_execution_id")))
         return f"{job_name}-{len(launches)}"
 
     monkeypatch.setattr(DagsterClient, "launch", launch)
     execution = start(database)
     child = parked(database, execution)
     assert service.launch_due() == 1
-    assert launches == [child]
+    assert launches == [(child, execution)]
     complete(database, child)
     assert service.launch_due() == 1
-    assert launches == [child, execution]
+    assert launches == [(child, execution), (execution, None)]
 
 
 def test_a_child_is_kept_while_its_parent_runs(database: Database, service: WorkflowService) -> None:
