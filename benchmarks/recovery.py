@@ -92,7 +92,7 @@ def _timed(call: Callable[[], object]) -> float:
 
 
 def _fill(ours: Ours, stored: int) -> list[str]:
-    """Completed executions with ten activities each, until there are that many."""
+    """Copies of the first execution, with its eleven activities, until there are that many."""
     with psycopg.connect(ours.database_url, autocommit=True) as connection:
         (present,) = connection.execute("SELECT count(*) FROM knowledge_workflow_execution").fetchone() or (0,)
         connection.execute(_COPY_EXECUTIONS, (max(stored - present, 0),))
@@ -104,8 +104,10 @@ def _fill(ours: Ours, stored: int) -> list[str]:
 _COPY_EXECUTIONS = """
 INSERT INTO knowledge_workflow_execution
 SELECT (jsonb_populate_record(NULL::knowledge_workflow_execution, to_jsonb(e) || jsonb_build_object(
-    'id', 'knowledge_workflow_execution__' || gen_random_uuid(), 'idempotency_key', null))).*
-FROM (SELECT * FROM knowledge_workflow_execution WHERE status = 'completed' LIMIT 1) e, generate_series(1, %s)
+    'id', 'knowledge_workflow_execution__' || gen_random_uuid(), 'idempotency_key', null,
+    'created_at', clock_timestamp()))).*
+FROM (SELECT * FROM knowledge_workflow_execution WHERE status = 'completed' ORDER BY created_at LIMIT 1) e,
+    generate_series(1, %s)
 """
 _COPY_ACTIVITIES = """
 INSERT INTO knowledge_workflow_activity
@@ -113,7 +115,6 @@ SELECT (jsonb_populate_record(NULL::knowledge_workflow_activity, to_jsonb(a) || 
     'id', 'knowledge_workflow_activity__' || gen_random_uuid(), 'workflow_execution_id', e.id))).*
 FROM knowledge_workflow_execution e,
     (SELECT a.* FROM knowledge_workflow_activity a WHERE a.workflow_execution_id =
-        (SELECT workflow_execution_id FROM knowledge_workflow_activity WHERE activity_name = 'assemble'
-         AND status = 'completed' ORDER BY started_at LIMIT 1)) a
+        (SELECT id FROM knowledge_workflow_execution WHERE status = 'completed' ORDER BY created_at LIMIT 1)) a
 WHERE NOT EXISTS (SELECT FROM knowledge_workflow_activity x WHERE x.workflow_execution_id = e.id)
 """
