@@ -21,6 +21,7 @@ READING = {"BEEP_WORKFLOW_MODULES": "examples.reading_list", "BEEP_PARK_AFTER_SE
 def library() -> Iterator[Installation]:
     """Services that know the example whose work is done by children."""
     with installed(READING, **SHORT) as made:
+        made.wait_completed([made.start(document(1))])  # the fork server is warm then, as for the other cases
         yield made
 
 
