@@ -101,20 +101,23 @@ def _fill(ours: Ours, stored: int) -> list[str]:
         return [row[0] for row in connection.execute("SELECT id FROM knowledge_workflow_execution LIMIT 5000")]
 
 
+# Each row is made once, not once for each of its columns; naming `number` keeps it from being made once for all.
 _COPY_EXECUTIONS = """
 INSERT INTO knowledge_workflow_execution
-SELECT (jsonb_populate_record(NULL::knowledge_workflow_execution, to_jsonb(e) || jsonb_build_object(
-    'id', 'knowledge_workflow_execution__' || gen_random_uuid(), 'idempotency_key', null,
-    'created_at', clock_timestamp()))).*
+SELECT copy.*
 FROM (SELECT * FROM knowledge_workflow_execution WHERE status = 'completed' ORDER BY created_at LIMIT 1) e,
-    generate_series(1, %s)
+    generate_series(1, %s) number,
+    LATERAL jsonb_populate_record(NULL::knowledge_workflow_execution, to_jsonb(e) || jsonb_build_object(
+        'id', 'knowledge_workflow_execution__' || gen_random_uuid(), 'idempotency_key', nullif(number, number),
+        'created_at', clock_timestamp())) copy
 """
 _COPY_ACTIVITIES = """
 INSERT INTO knowledge_workflow_activity
-SELECT (jsonb_populate_record(NULL::knowledge_workflow_activity, to_jsonb(a) || jsonb_build_object(
-    'id', 'knowledge_workflow_activity__' || gen_random_uuid(), 'workflow_execution_id', e.id))).*
-FROM knowledge_workflow_execution e,
-    (SELECT a.* FROM knowledge_workflow_activity a WHERE a.workflow_execution_id =
-        (SELECT id FROM knowledge_workflow_execution WHERE status = 'completed' ORDER BY created_at LIMIT 1)) a
-WHERE NOT EXISTS (SELECT FROM knowledge_workflow_activity x WHERE x.workflow_execution_id = e.id)
+SELECT copy.*
+FROM (SELECT id FROM knowledge_workflow_execution
+        EXCEPT SELECT workflow_execution_id FROM knowledge_workflow_activity) e,
+    (SELECT * FROM knowledge_workflow_activity WHERE workflow_execution_id =
+        (SELECT id FROM knowledge_workflow_execution WHERE status = 'completed' ORDER BY created_at LIMIT 1)) a,
+    LATERAL jsonb_populate_record(NULL::knowledge_workflow_activity, to_jsonb(a) || jsonb_build_object(
+        'id', 'knowledge_workflow_activity__' || gen_random_uuid(), 'workflow_execution_id', e.id)) copy
 """
