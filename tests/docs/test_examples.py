@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from beep_orchestration.extraction import extract, parse_extraction_input
 from beep_orchestration.settings import Settings
 from beep_orchestration.supervisor import Services
 from tests.docs.pages import PAGES, README, ROOT, Page
@@ -21,6 +22,14 @@ def test_the_readme_shows_the_example_as_it_is() -> None:
 
 def test_the_example_is_as_short_as_it_looks() -> None:
     assert len((ROOT / "examples" / "service.py").read_text(encoding="utf-8").splitlines()) <= 15
+
+
+def test_the_readme_counts_what_the_demo_finds() -> None:
+    text = (ROOT / "examples" / "documents" / "eniac_and_von_neumann.txt").read_text(encoding="utf-8")
+    graph = extract(parse_extraction_input({"document_id": "eniac", "text": text}))
+    mentions = sum(len(entity.mentions) for entity in graph.entities)
+    found = f"{len(graph.entities)} entities, {len(graph.relations)} relations, {mentions} mentions"
+    assert f"{found} in {len(text):,} characters" in README.text
 
 
 @pytest.mark.parametrize("each", PAGES, ids=str)
