@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any, Generic, Literal, TypeVar, cast
 
 from pydantic import BaseModel, TypeAdapter
+from pydantic_core import to_json
 
 from beep_orchestration.changes import (
     BeginStage,
@@ -41,7 +42,7 @@ from beep_orchestration.ids import WorkflowActivityId
 from beep_orchestration.models import RESUME_SIGNAL, ActivityStatus, ErrorInfo, Json, RetryPolicy, Wait
 from beep_orchestration.parking import Parked
 from beep_orchestration.persistence import ActivityRow, Database
-from beep_orchestration.persistence.activities import NewAttempt
+from beep_orchestration.persistence.activities import NewAttempt, as_stored
 from beep_orchestration.projections import error_info
 from beep_orchestration.signals import SignalReader, receiving
 from beep_orchestration.threads import DaemonThreads
@@ -159,7 +160,7 @@ class ActivityRunner:
             self._raise_failure(activity, latest.get(activity.name))
         recorded = {a.name: latest[a.name].output for a in activities if self._is_reusable(a, latest.get(a.name))}
         adapters = _Adapters()
-        outputs = {a.name: adapters.of(a).validate_python(recorded[a.name]) for a in activities if a.name in recorded}
+        outputs = {a.name: recalled(adapters.of(a), recorded[a.name]) for a in activities if a.name in recorded}
         missing = [activity for activity in activities if activity.name not in recorded]
         if self._writer is not None:
             begin = self._count(activity_type, [activity.name for activity in activities], latest)
@@ -255,7 +256,7 @@ class ActivityRunner:
     def _recalled(self, activity: Activity[Output], row: ActivityRow | None) -> Output:
         if row is None or row.status is not ActivityStatus.COMPLETED:
             raise IncompleteStageError(self._claim.execution.id, activity.name, 0, 1)
-        return cast(Output, TypeAdapter(activity.output_type).validate_python(row.output))
+        return cast(Output, recalled(TypeAdapter(activity.output_type), row.output))
 
     def _raise_failure(self, activity: Activity[Any], row: ActivityRow | None) -> None:
         """Raise `ActivityFailedError` if this very activity has failed for good since the execution was resumed."""
@@ -616,18 +617,23 @@ def retry_delay(policy: RetryPolicy, attempts_made: int, error: BaseException) -
 
 
 def storable_output(activity: Activity[Output], output: Output, adapter: TypeAdapter[Any]) -> tuple[str, Output]:
-    """The output as JSON text that jsonb can hold, and as every later run will recall it from that text.
+    """The output as JSON text that jsonb can hold, and as every later run will recall it from there.
 
     Raises `PermanentActivityError` if it cannot be stored, or not be read back.
     """
     try:
         text = adapter.dump_json(output, warnings="error").decode()
-        recalled = cast(Output, adapter.validate_json(text))
+        as_later = cast(Output, recalled(adapter, as_stored(text)))
     except (ValueError, TypeError) as error:
         raise PermanentActivityError(f"the output of {activity.name} cannot be stored: {error}") from error
     if "\\u0000" in text.replace("\\\\", ""):
         raise PermanentActivityError(f"the output of {activity.name} holds NUL, which PostgreSQL cannot store")
-    return text, recalled
+    return text, as_later
+
+
+def recalled(adapter: TypeAdapter[Any], stored: Any) -> Any:
+    """A stored output as its type has it: read as JSON, of which unions and strict models make other values."""
+    return adapter.validate_json(to_json(stored))
 
 
 def _retired(row: ActivityRow) -> tuple[WorkflowActivityId, ErrorInfo]:

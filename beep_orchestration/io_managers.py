@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 from pydantic import TypeAdapter
 
+from beep_orchestration.activities import recalled
 from beep_orchestration.errors import IncompleteStageError
 from beep_orchestration.extraction import activity_order
 from beep_orchestration.resources import WorkflowResource
@@ -38,7 +39,7 @@ class CheckpointIOManager(dg.IOManager):
         if len(outputs) != total or total == 0:
             raise IncompleteStageError(session.execution_id, stage.name, len(outputs), total)
         adapter = TypeAdapter(stage.output_type)
-        return [adapter.validate_python(outputs[name]) for name in sorted(outputs, key=activity_order)]
+        return [recalled(adapter, outputs[name]) for name in sorted(outputs, key=activity_order)]
 
 
 @dg.io_manager(

@@ -1,7 +1,9 @@
 """Rows of `knowledge_workflow_activity`: one for each attempt of each activity."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Text, bindparam, case, cast, func, or_, select, update
@@ -254,6 +256,24 @@ def _attempt_row(row: Row[Any]) -> AttemptRow:
     values["status"] = ActivityStatus(values["status"])
     values["error"] = None if values["error"] is None else ErrorInfo.model_validate(values["error"])
     return AttemptRow(**values)
+
+
+def as_stored(output: str) -> Any:
+    """The value that is read from jsonb if this JSON text is written to it.
+
+    Keys come in an order of jsonb's own, and numbers are decimal: whole ones that were written with an exponent have
+    none, and zero has no sign.
+    """
+    return json.loads(output, object_pairs_hook=_in_order_of_jsonb, parse_float=_decimal)
+
+
+def _in_order_of_jsonb(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return dict(sorted(pairs, key=lambda pair: (len(key := pair[0].encode()), key)))
+
+
+def _decimal(number: str) -> float | int:
+    is_whole = "e" in number and (exact := Decimal(number)) == exact.to_integral_value()
+    return int(exact) if is_whole else float(number) + 0.0
 
 
 def _may_become(target: ActivityStatus) -> ColumnElement[bool]:

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic_core import to_json
 
 from beep_orchestration.ids import WorkflowActivityId
 from beep_orchestration.models import ActivityStatus
 from beep_orchestration.persistence import WorkflowPersistence
+from beep_orchestration.persistence.activities import as_stored
 from beep_orchestration.projections import error_info
 from tests.factories import ERROR, claimed, new_attempt, with_attempt
 
@@ -37,6 +39,15 @@ def test_an_output_is_loaded_as_it_was_stored(tables: WorkflowPersistence, outpu
     attempt = with_attempt(tables, execution)
     assert tables.activities.complete([(attempt.id, json.dumps(output))]) == 1
     assert tables.activities.load_completed_outputs(execution.id, "mentions") == {"mentions-0": output}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@given(output=json_values | st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
+def test_what_will_be_loaded_is_known_before_it_is_stored(tables: WorkflowPersistence, output: Any) -> None:
+    execution, written = claimed(tables), to_json(output).decode()
+    tables.activities.complete([(with_attempt(tables, execution).id, written)])
+    loaded = tables.activities.load_completed_outputs(execution.id, "mentions")["mentions-0"]
+    assert repr(as_stored(written)) == repr(loaded)  # which tells the order of keys, and the sign of zero
 
 
 def test_code_versions_are_those_of_completed_activities_of_the_types_asked_for(tables: WorkflowPersistence) -> None:
