@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -38,6 +39,8 @@ _FILES_PER_TICK = 20
 _TICK_SECONDS = 5
 _MOST_BYTES_A_CHARACTER = 4
 _LEASES_OF_SILENCE = 2
+_SUBMISSION_SECONDS = 120.0
+"""Longer than a run that was created may wait to be submitted, which is a minute at the most."""
 _SETTLED_SECONDS = 2.0
 """A file that changed a moment ago may still be being written."""
 
@@ -210,7 +213,15 @@ def _find_loss(instance: dg.DagsterInstance, database: Database, row: RunRow, ru
         return f"its lease was over at {row.lease_expires_at} and was not renewed"
     if run.status is dg.DagsterRunStatus.STARTING and is_launch_abandoned(instance, run.run_id):
         return "the process that launched it ended before it had a worker"
+    if run.status is dg.DagsterRunStatus.NOT_STARTED and _is_never_submitted(instance, run):
+        return "the process that created it ended before it was submitted"
     return None
+
+
+def _is_never_submitted(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a run was created so long ago that nobody can be about to submit it; Dagster leaves it so for ever."""
+    record = instance.get_run_record_by_id(run.run_id)
+    return record is not None and datetime.now(UTC) - record.create_timestamp > timedelta(seconds=_SUBMISSION_SECONDS)
 
 
 def _may_go_on(instance: dg.DagsterInstance, run: dg.DagsterRun, row: RunRow) -> bool:

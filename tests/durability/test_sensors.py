@@ -446,6 +446,23 @@ class TestReconciler:
         reconcile(instance)
         assert (snapshot(database, execution), row_of(database, run.run_id)) == before
 
+    def test_a_run_that_was_created_and_never_submitted_is_ended_and_its_execution_launched_again(
+        self, database: Database, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A webserver that is killed between the two leaves such a run, and Dagster never touches it again."""
+        execution = start(database)
+        run = dagster_run(instance, tags_of(execution), dg.DagsterRunStatus.NOT_STARTED)
+        assert dispatch(instance) == []
+        reconcile(instance)
+        assert row_of(database, run.run_id).outcome is None
+        monkeypatch.setattr(sensors, "_SUBMISSION_SECONDS", -1)
+        reconcile(instance)
+        record = instance.get_run_by_id(run.run_id)
+        assert record is not None
+        assert record.status is dg.DagsterRunStatus.FAILURE
+        assert row_of(database, run.run_id).outcome is RunOutcome.LOST
+        assert [request.tags[EXECUTION_TAG] for request in dispatch(instance)] == [execution]
+
     def test_a_tick_is_bounded_and_all_open_runs_have_their_turn(
         self, database: Database, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
     ) -> None:
