@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -93,12 +93,15 @@ def dispatcher(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | 
 
 
 def _record_unknown_runs(instance: dg.DagsterInstance, tables: WorkflowPersistence, execution: ExecutionRow) -> bool:
-    """Whether Dagster has an open run for the execution already: the answer to its launch was lost."""
+    """Whether Dagster has an open run for the execution already: the answer to its launch was lost.
+
+    One that the tables know has parked, or is lost; until Dagster says so too, and be that never, it keeps none back.
+    """
     filters = dg.RunsFilter(tags={EXECUTION_TAG: execution.id}, statuses=_OPEN_STATUSES)
-    runs = instance.get_runs(filters, limit=1)
-    for run in runs:
+    unknown = [run for run in instance.get_runs(filters) if tables.runs.find(run.run_id) is None]
+    for run in unknown:
         tables.runs.save(run.run_id, execution.id, execution.organization_id)
-    return bool(runs)
+    return bool(unknown)
 
 
 def _run_request(execution: ExecutionRow, earlier: list[RunRow]) -> dg.RunRequest:
@@ -213,15 +216,17 @@ def _find_loss(instance: dg.DagsterInstance, database: Database, row: RunRow, ru
         return f"its lease was over at {row.lease_expires_at} and was not renewed"
     if run.status is dg.DagsterRunStatus.STARTING and is_launch_abandoned(instance, run.run_id):
         return "the process that launched it ended before it had a worker"
-    if run.status is dg.DagsterRunStatus.NOT_STARTED and _is_never_submitted(instance, run):
+    if run.status is dg.DagsterRunStatus.NOT_STARTED and _is_never_submitted(instance, database, run):
         return "the process that created it ended before it was submitted"
     return None
 
 
-def _is_never_submitted(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+def _is_never_submitted(instance: dg.DagsterInstance, database: Database, run: dg.DagsterRun) -> bool:
     """Whether a run was created so long ago that nobody can be about to submit it; Dagster leaves it so for ever."""
     record = instance.get_run_record_by_id(run.run_id)
-    return record is not None and datetime.now(UTC) - record.create_timestamp > timedelta(seconds=_SUBMISSION_SECONDS)
+    with database.transaction() as tables:
+        now = tables.executions.load_clock()
+    return record is not None and now - record.create_timestamp > timedelta(seconds=_SUBMISSION_SECONDS)
 
 
 def _may_go_on(instance: dg.DagsterInstance, run: dg.DagsterRun, row: RunRow) -> bool:

@@ -235,6 +235,16 @@ class TestDispatcher:
         assert dispatch(instance) == []
         assert row_of(database, run.run_id).workflow_execution_id == execution
 
+    def test_a_run_that_has_parked_does_not_hold_back_the_next_whatever_dagster_says(
+        self, database: Database, instance: dg.DagsterInstance
+    ) -> None:
+        """Its process may be stopped, or have died, before it told Dagster of its end."""
+        execution, run = carried(database, instance)
+        with database.transaction() as tables:
+            tables.runs.end(run.run_id, RunOutcome.PARKED)
+            tables.executions.schedule_launch(execution, 0)
+        assert [request.tags[EXECUTION_TAG] for request in dispatch(instance)] == [execution]
+
     def test_how_late_launches_are_is_a_metric(
         self, database: Database, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
     ) -> None:
