@@ -1,21 +1,27 @@
 """Pausing: activities under way end and are recorded, none starts; afterwards nothing is repeated."""
 
 import threading
+from contextlib import closing
 from functools import partial
 
 import pytest
 
+from beep_orchestration.activities import ActivityRunner
+from beep_orchestration.claims import Claim
 from beep_orchestration.errors import WorkflowStateError
-from beep_orchestration.models import RESUME_SIGNAL
-from beep_orchestration.parking import Parked
+from beep_orchestration.ids import WorkflowExecutionId
+from beep_orchestration.models import RESUME_SIGNAL, Wait
+from beep_orchestration.parking import Parked, park
 from beep_orchestration.persistence import Database
 from beep_orchestration.service import WorkflowService
 from tests.durability.workflow import (
     AT_ONCE,
+    LONG_LEASE,
     STAGE,
     FailsFirst,
     Journal,
     assert_consistent,
+    claim,
     completed,
     end_leases,
     load,
@@ -97,6 +103,41 @@ def test_a_paused_organization_starts_no_activity_and_another_does(
     end_leases(database, execution)
     with running(database, execution, "run-2") as runner:
         assert runner.run(STAGE, journal.activities(1), concurrency=1) == [0]
+
+
+def parked_run(database: Database, execution: WorkflowExecutionId) -> tuple[Claim, Wait]:
+    """The claim of a run whose stage could not begin, and what it is to park for."""
+    held = claim(database, execution)
+    with closing(ActivityRunner(database, held, lease_seconds=LONG_LEASE)) as runner, pytest.raises(Parked) as parked:
+        runner.run(STAGE, Journal().activities(1), concurrency=1)
+    return held, parked.value.wait
+
+
+@pytest.mark.parametrize("everyone", [False, True])
+def test_what_parked_for_the_pause_of_its_organization_goes_on_after_it(
+    database: Database, service: WorkflowService, *, everyone: bool
+) -> None:
+    execution = start(database)
+    service.pause_organization(everyone=everyone)
+    held, wait = parked_run(database, execution)
+    with database.transaction() as tables:
+        assert park(tables, held, (wait,))
+    assert service.launch_due() == 0
+    service.end_organization_pause(everyone=everyone)
+    assert service.launch_due() == 1
+
+
+def test_a_resume_that_comes_before_the_run_has_parked_is_not_lost(
+    database: Database, service: WorkflowService
+) -> None:
+    """While activities end that were under way there is nothing to launch yet."""
+    execution = start(database)
+    service.signal(execution, "pause", {})
+    held, wait = parked_run(database, execution)
+    service.resume(execution)
+    with database.transaction() as tables:
+        assert park(tables, held, (wait,))
+    assert service.launch_due() == 1
 
 
 def test_a_drained_instance_starts_no_activity(database: Database, service: WorkflowService) -> None:
