@@ -209,7 +209,9 @@ class WorkflowService:
                 self._of_many(workflow_type, index, *one) for index, one in enumerate(zip(inputs, keys, strict=True))
             ]
             with self._database.transaction() as tables:
-                stored = [self._accept_of_many(tables, index, each) for index, each in enumerate(new)]
+                by_id = sorted(enumerate(new), key=lambda one: one[1].id)  # calls that share keys wait in one order
+                accepted = {index: self._accept_of_many(tables, index, each) for index, each in by_id}
+            stored = [accepted[index] for index in range(len(new))]
             faults.reached("after_execution_commit")
             with ThreadPoolExecutor(_LAUNCHES_AT_ONCE, thread_name_prefix="start-many") as launching:
                 list(launching.map(self._launch_due, stored))

@@ -1,6 +1,8 @@
 """Many executions that are started together: all are accepted or none, and each is launched once."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -111,6 +113,28 @@ def test_a_repeated_call_with_the_same_keys_answers_with_the_same_ids_and_launch
     first = starting.start_many("extraction", DOCUMENTS, idempotency_keys=KEYS)
     assert starting.start_many("extraction", DOCUMENTS, idempotency_keys=KEYS) == first
     assert len(dagster.launched) == COUNT
+
+
+def test_two_calls_with_the_same_keys_in_another_order_answer_with_the_same_ids(
+    starting: WorkflowService, dagster: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each stores its first one, and waits for the other's as long as there is one to wait for."""
+    accept, both = WorkflowService._accept, threading.Barrier(2)
+
+    def meet(*arguments: Any, **options: Any) -> Any:
+        answer = accept(*arguments, **options)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(1)
+        return answer
+
+    monkeypatch.setattr(WorkflowService, "_accept", meet)
+    ways = [slice(0, 2), slice(1, None, -1)]
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(
+            lambda way: starting.start_many("extraction", DOCUMENTS[:2][way], idempotency_keys=KEYS[:2][way]), ways
+        )
+    assert first == second[::-1]
+    assert sorted(dagster.launched) == sorted(first)
 
 
 @pytest.mark.parametrize("keys", [KEYS[1:], [*KEYS[1:], KEYS[1]]], ids=["too few", "one twice"])
