@@ -5,11 +5,15 @@ import pytest
 pytest_plugins = ["tests.postgres", "tests.services", "tests.tracing"]
 
 SESSION_SERVICES = ("shared_installation", "services")
-"""Fixtures that start a whole installation for as long as the session lasts: one process has all of their tests."""
+"""Fixtures that start a whole installation, which costs processor time until the session ends."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep a file in one process, begin with what takes longest; alone, a process takes the tests as they come."""
+    """Keep a file in one process, and the tests of session-wide services; alone, a process takes tests as they come.
+
+    What starts services comes last, the longest of it first: so few of them as possible stand idle beside other tests,
+    and no process is left with a long file when the others have ended.
+    """
     if not hasattr(config, "workerinput"):
         return
     for item in items:
@@ -18,11 +22,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _group(item: pytest.Item) -> str:
-    used = [name for name in SESSION_SERVICES if name in getattr(item, "fixturenames", ())]
-    return used[0] if used else item.nodeid.partition("::")[0]
+    return _session_services(item) or item.nodeid.partition("::")[0]
+
+
+def _session_services(item: pytest.Item) -> str | None:
+    module = getattr(item, "module", None)
+    names = getattr(item, "fixturenames", ())
+    return next((name for name in SESSION_SERVICES if name in names and not hasattr(module, name)), None)
 
 
 def _turn(item: pytest.Item) -> int:
-    if _group(item) in SESSION_SERVICES:
-        return SESSION_SERVICES.index(_group(item))
-    return len(SESSION_SERVICES) + (item.get_closest_marker("integration") is None)
+    match _session_services(item):
+        case "shared_installation":
+            return 1
+        case "services":
+            return 3
+        case _:
+            return 2 if item.get_closest_marker("integration") else 0
