@@ -88,7 +88,8 @@ class Stage:
     def run(self, activities: Sequence[Activity[Output]], *, concurrency: int = 1) -> list[Output]:
         """Run activities of the stage, or recall their outputs; see `ActivityRunner.run`.
 
-        The stage after it is given what is recorded for all of them, however often this is called.
+        The stage after it is given what is recorded for all of them, however often this is called. Take what this
+        returns as it is: a change to it is recorded nowhere, and a later run would not see it.
         """
         outputs = self.session.run(self.activity_type.name, activities, concurrency=concurrency)
         self._outputs += outputs
