@@ -81,13 +81,17 @@ class Doubts:
         return len(self.entities) + len(self.relations)
 
     def without(self, decided: Iterable[Decided]) -> "Doubts":
-        """Those that nobody has decided on yet; with a rejected entity its relations need no decision of their own."""
+        """Those that nobody has decided on yet; with a rejected entity its relations need no decision of their own.
+
+        The first decision about a fact counts, as in `reviewed`.
+        """
         entities, relations = self.entities, self.relations
         for answer in (each.answer for each in decided):
             if answer.entity is None and answer.relation is None:
                 return Doubts((), ())
-            entities = tuple(entity for entity in entities if entity.id != answer.entity)
-            is_gone = {answer.entity} if isinstance(answer, Reject) else set()
+            named = {entity.id for entity in entities if entity.id == answer.entity}
+            entities = tuple(entity for entity in entities if entity.id not in named)
+            is_gone = named if isinstance(answer, Reject) else set()
             relations = tuple(
                 relation
                 for relation in relations

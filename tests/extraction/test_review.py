@@ -89,6 +89,14 @@ def test_the_first_decision_about_a_fact_counts() -> None:
     assert [review.by for review in reviews] == ["Ada"]
 
 
+def test_what_was_approved_and_is_rejected_then_takes_nothing_with_it() -> None:
+    """What waits for a decision and what the graph becomes agree about whose decision counts."""
+    kept = DRAFT.relations[0].subject
+    answers = decided(Approve(by="Ada", entity=kept), Reject(by="Bob", entity=kept))
+    assert ALL.without(answers) == ALL.without(answers[:1])
+    assert reviewed(DRAFT.entities, DRAFT.relations, ALL, answers)[1] == list(DRAFT.relations)
+
+
 def test_a_decision_about_what_did_not_wait_changes_nothing() -> None:
     answers = decided(Reject(by="Ada", entity=DRAFT.entities[0].id))
     entities, relations, reviews = reviewed(DRAFT.entities, DRAFT.relations, RELATIONS, answers)
