@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import socket
 import sys
@@ -93,11 +94,19 @@ def check_port(host: str, port: int, variable: str = "BEEP_PORT") -> None:
         ) from error
 
 
+_PORTS = range(10_000, 32_000)
+"""Below those that systems give to outgoing connections, which could take one before a service listens on it."""
+
+
 def free_port(host: str) -> int:
     """A port that nobody listens on now, and neither on the next one, which is the API's unless it is set."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     while True:
-        with socket.create_server((host, 0), family=family) as server:
-            port: int = server.getsockname()[1]
-            with suppress(OSError, OverflowError), socket.create_server((host, port + 1), family=family):
-                return port
+        port = random.choice(_PORTS)  # noqa: S311 - guards nothing
+        ours, following = ((host, each) for each in (port, port + 1))
+        with (
+            suppress(OSError),
+            socket.create_server(ours, family=family),
+            socket.create_server(following, family=family),
+        ):
+            return port
