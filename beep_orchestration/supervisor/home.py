@@ -96,13 +96,16 @@ def check_port(host: str, port: int, variable: str = "BEEP_PORT") -> None:
 
 _PORTS = range(10_000, 32_000)
 """Below those that systems give to outgoing connections, which could take one before a service listens on it."""
+_TRIES = 200
 
 
 def free_port(host: str) -> int:
-    """A port that nobody listens on now, and neither on the next one, which is the API's unless it is set."""
+    """A port that nobody listens on now, and neither on the next one, which is the API's unless it is set.
+
+    Raises `ConfigurationError` if none is found: nobody can listen at that host.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    while True:
-        port = random.choice(_PORTS)  # noqa: S311 - guards nothing
+    for port in random.sample(_PORTS, _TRIES):
         ours, following = ((host, each) for each in (port, port + 1))
         with (
             suppress(OSError),
@@ -110,3 +113,4 @@ def free_port(host: str) -> int:
             socket.create_server(following, family=family),
         ):
             return port
+    raise ConfigurationError(f"BEEP_HOST: no port of {host} is free; set it to an address of this machine")

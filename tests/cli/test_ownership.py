@@ -87,3 +87,5 @@ def test_a_taken_port_is_refused_and_a_free_one_is_not(host: str) -> None:
 def test_a_host_that_is_not_ours_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="BEEP_PORT"):
         check_port("203.0.113.1", 3000)
+    with pytest.raises(ConfigurationError, match="BEEP_HOST"):
+        free_port("203.0.113.1")
