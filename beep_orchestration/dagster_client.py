@@ -2,9 +2,11 @@
 
 import math
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from beep_orchestration.errors import DagsterUnavailableError
+from beep_orchestration.persistence import ExecutionRow, RunRow
 
 if TYPE_CHECKING:
     from dagster_graphql import DagsterGraphQLClient
@@ -139,3 +141,15 @@ def launch_tags(
         parent, root = follows
         tags |= {PARENT_TAG: parent, DAGSTER_PARENT_TAG: parent, DAGSTER_ROOT_TAG: root}
     return tags
+
+
+def tags_of_launch(execution: ExecutionRow, earlier: Sequence[RunRow]) -> dict[str, str]:
+    """The tags of an execution's next run; `earlier` are those that it had, the oldest first."""
+    return launch_tags(
+        execution.id,
+        execution.organization_id,
+        execution.workflow_type,
+        execution.workflow_version,
+        (earlier[-1].dagster_run_id, earlier[0].dagster_run_id) if earlier else None,
+        parent_execution_id=execution.parent_execution_id,
+    )

@@ -15,7 +15,7 @@ import dagster as dg
 from opentelemetry import metrics
 
 from beep_orchestration import embedded
-from beep_orchestration.dagster_client import EXECUTION_TAG, ORGANIZATION_TAG, launch_tags
+from beep_orchestration.dagster_client import EXECUTION_TAG, ORGANIZATION_TAG, tags_of_launch
 from beep_orchestration.digests import canonical_digest
 from beep_orchestration.engine.dagster_internals import WorkerStatus
 from beep_orchestration.engine.launcher_worker import is_at_work, is_launch_abandoned
@@ -105,18 +105,10 @@ def _record_unknown_runs(instance: dg.DagsterInstance, tables: WorkflowPersisten
 
 
 def _run_request(execution: ExecutionRow, earlier: list[RunRow]) -> dg.RunRequest:
-    follows = (earlier[-1].dagster_run_id, earlier[0].dagster_run_id) if earlier else None
     return dg.RunRequest(
         run_key=f"{execution.id}/{execution.updated_at.isoformat()}",
         job_name=get_workflow_type(execution.workflow_type).job_name,
-        tags=launch_tags(
-            execution.id,
-            execution.organization_id,
-            execution.workflow_type,
-            execution.workflow_version,
-            follows,
-            parent_execution_id=execution.parent_execution_id,
-        ),
+        tags=tags_of_launch(execution, earlier),
     )
 
 

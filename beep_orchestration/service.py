@@ -14,7 +14,7 @@ from typing import Any, Self
 from pydantic import BaseModel
 
 from beep_orchestration import embedded, faults
-from beep_orchestration.dagster_client import DagsterClient, launch_tags
+from beep_orchestration.dagster_client import DagsterClient, tags_of_launch
 from beep_orchestration.digests import canonical_digest
 from beep_orchestration.endings import cancel_execution
 from beep_orchestration.errors import (
@@ -512,17 +512,8 @@ class WorkflowService:
 
     def _launch(self, execution: ExecutionRow, earlier: Sequence[RunRow]) -> None:
         kind = get_workflow_type(execution.workflow_type)
-        follows = (earlier[-1].dagster_run_id, earlier[0].dagster_run_id) if earlier else None
-        tags = launch_tags(
-            execution.id,
-            execution.organization_id,
-            execution.workflow_type,
-            execution.workflow_version,
-            follows,
-            parent_execution_id=execution.parent_execution_id,
-        )
         try:
-            run_id = self._dagster.launch(kind.job_name, tags)
+            run_id = self._dagster.launch(kind.job_name, tags_of_launch(execution, earlier))
         except DagsterUnavailableError as error:
             logger.warning("execution %s is accepted and will be launched later: %s", execution.id, error)
             return

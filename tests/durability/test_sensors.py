@@ -118,6 +118,17 @@ def row_of(database: Database, run_id: str) -> RunRow:
     return row
 
 
+def assert_ended_and_launched_again(
+    database: Database, instance: dg.DagsterInstance, execution: WorkflowExecutionId, run_id: str
+) -> None:
+    """The run is lost in the tables and failed in Dagster, and the execution is due."""
+    record = instance.get_run_by_id(run_id)
+    assert record is not None
+    assert record.status is dg.DagsterRunStatus.FAILURE
+    assert row_of(database, run_id).outcome is RunOutcome.LOST
+    assert [request.tags[EXECUTION_TAG] for request in dispatch(instance)] == [execution]
+
+
 def carried(
     database: Database, instance: dg.DagsterInstance, status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED
 ) -> tuple[WorkflowExecutionId, dg.DagsterRun]:
@@ -441,11 +452,7 @@ class TestReconciler:
         with database.transaction() as tables:
             tables.runs.release_lease(run.run_id, 1)
         reconcile(instance)
-        record = instance.get_run_by_id(run.run_id)
-        assert record is not None
-        assert record.status is dg.DagsterRunStatus.FAILURE
-        assert row_of(database, run.run_id).outcome is RunOutcome.LOST
-        assert [request.tags[EXECUTION_TAG] for request in dispatch(instance)] == [execution]
+        assert_ended_and_launched_again(database, instance, execution, run.run_id)
 
     @pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
     def test_a_run_that_may_go_on_is_left_alone(
@@ -467,11 +474,7 @@ class TestReconciler:
         assert row_of(database, run.run_id).outcome is None
         monkeypatch.setattr(sensors, "_SUBMISSION_SECONDS", -1)
         reconcile(instance)
-        record = instance.get_run_by_id(run.run_id)
-        assert record is not None
-        assert record.status is dg.DagsterRunStatus.FAILURE
-        assert row_of(database, run.run_id).outcome is RunOutcome.LOST
-        assert [request.tags[EXECUTION_TAG] for request in dispatch(instance)] == [execution]
+        assert_ended_and_launched_again(database, instance, execution, run.run_id)
 
     def test_a_tick_is_bounded_and_all_open_runs_have_their_turn(
         self, database: Database, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
