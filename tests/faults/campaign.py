@@ -13,28 +13,25 @@ import logging
 import random
 import statistics
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import psutil
-import psycopg
 from rich.console import Console
 from rich.table import Table
 
 from beep_orchestration.dagster_client import DagsterClient
 from beep_orchestration.errors import BeepError
-from beep_orchestration.models import ExecutionStatus
 from beep_orchestration.persistence.schema import migrate
 from beep_orchestration.service import WorkflowService
 from beep_orchestration.settings import Settings
-from tests.faults import invariants, races
+from tests.faults import collection, families, invariants, races
+from tests.faults.background import Load, Onlooker, Reviewer, Steward, Watchdog, open_executions
 from tests.faults.documents import document
 from tests.faults.installation import HOST, Installation, installed, postgres_server
 from tests.faults.kinds import KINDS, Hit, Kind, MissedError, Scene
@@ -42,119 +39,7 @@ from tests.postgres import opened
 from tests.waiting import wait_until
 
 REPORT = Path(__file__).with_name("report.json")
-LOAD = 4
-REVIEWED = 0.3
-"""The share of executions that wait for a person before they are assembled."""
 SETTLE_SECONDS = 240.0
-STALL_SECONDS = 90.0
-
-
-@dataclass
-class Load:
-    """Executions that are always under way, started by a thread until it is told to stop."""
-
-    installation: Installation
-    source: random.Random
-    sizes: tuple[int, ...] = (3, 5, 8, 12)
-    accepted: list[str] = field(default_factory=list)
-    _stopping: threading.Event = field(default_factory=threading.Event)
-    _numbers: Iterator[int] = field(default_factory=count)
-
-    def __post_init__(self) -> None:
-        self._thread = threading.Thread(target=self._work, name="load", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Start no more."""
-        self._stopping.set()
-        self._thread.join()
-
-    def _work(self) -> None:
-        while not self._stopping.wait(0.2):
-            with suppress(BeepError):
-                for _ in range(LOAD - len(open_executions(self.installation))):
-                    self._start()
-
-    def _start(self) -> None:
-        number = next(self._numbers)
-        made = document(self.source.choice(self.sizes), number, concurrency=self.source.choice((1, 2, 4)))
-        if self.source.random() < REVIEWED:
-            made["options"]["review_below"] = 0.75  # every relation is less sure
-        while not self._stopping.is_set():
-            with suppress(BeepError):  # the answer is lost: the same key finds what was accepted
-                self.accepted.append(self.installation.start(made, idempotency_key=f"load-{number}"))
-                return
-
-
-def open_executions(installation: Installation) -> list[str]:
-    """The executions that have not ended."""
-    with installation.database.transaction() as tables:
-        page = tables.executions.list_newest(
-            installation.services.settings.organization, limit=200, status=ExecutionStatus.RUNNING
-        )
-    return [row.id for row in page]
-
-
-@dataclass
-class Reviewer:
-    """Approves what waits for a person, a while after it began to wait."""
-
-    installation: Installation
-    source: random.Random
-    approved: set[str] = field(default_factory=set)
-    _stopping: threading.Event = field(default_factory=threading.Event)
-
-    def __post_init__(self) -> None:
-        self._thread = threading.Thread(target=self._work, name="reviewer", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Approve no more."""
-        self._stopping.set()
-        self._thread.join()
-
-    def _work(self) -> None:
-        while not self._stopping.wait(self.source.uniform(0.2, 2.0)):
-            with suppress(BeepError, psycopg.Error, OSError):  # the server may be away
-                for execution_id in self._waiting():
-                    self.installation.service.signal(execution_id, "approve", {"by": "Ada"}, sender_key="approval")
-                    self.approved.add(execution_id)
-
-    def _waiting(self) -> list[str]:
-        statement = "SELECT id FROM knowledge_workflow_execution WHERE status = 'running' AND checkpoint @> %s::jsonb"
-        found = self.installation.postgres.ask(statement, '{"waiting_for": [{"signals": ["approve"]}]}')
-        return [str(row[0]) for row in found]
-
-
-@dataclass
-class Watchdog:
-    """Notes when nothing has begun for too long although executions are open."""
-
-    installation: Installation
-    stalls: list[str] = field(default_factory=list)
-    _stopping: threading.Event = field(default_factory=threading.Event)
-
-    def __post_init__(self) -> None:
-        self._thread = threading.Thread(target=self._work, name="watchdog", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Watch no longer."""
-        self._stopping.set()
-        self._thread.join()
-
-    def _work(self) -> None:
-        path = self.installation.folder / "journal"
-        size, since = 0, time.monotonic()
-        while not self._stopping.wait(1.0):
-            if path.exists() and path.stat().st_size != size:
-                size, since = path.stat().st_size, time.monotonic()
-            elif time.monotonic() - since > STALL_SECONDS:
-                with suppress(Exception):
-                    still_open = open_executions(self.installation)
-                    if still_open:
-                        self.stalls.append(self.installation.describe(still_open[0]))
-                    since = time.monotonic()
 
 
 @dataclass
@@ -174,18 +59,22 @@ class Campaign:
         source = random.Random(self.seed)  # noqa: S311 - a repeatable campaign
         follower = self.installation.journal.follow()
         load = Load(self.installation, random.Random(source.random()))  # noqa: S311
-        watchdog = Watchdog(self.installation)
+        watchdog, onlooker = Watchdog(self.installation), Onlooker(self.installation)
         reviewer = Reviewer(self.installation, random.Random(source.random()))  # noqa: S311
+        steward = Steward(self.installation)
         with ExitStack() as background:
             scene = Scene(self.installation, follower, source, background)
             while len(self.hits) < total:
                 self._round(scene, total)
         load.stop()
-        accepted = list(dict.fromkeys(load.accepted))
-        self._settle(accepted)
-        watchdog.stop()
-        reviewer.stop()
-        return self._report(accepted, watchdog) | {"approved_while_parked": len(reviewer.approved)}
+        self._settle(load.accepted)
+        for each in (watchdog, onlooker, reviewer, steward):
+            each.stop()
+        self.violations += sorted(onlooker.seen)
+        return self._report(load.accepted, load.parents, watchdog) | {
+            "approved_while_parked": len(reviewer.approved),
+            "parents_resumed_after_a_child_was_cancelled": len(steward.resumed),
+        }
 
     def _round(self, scene: Scene, total: int) -> None:
         kind = self._choose(scene.source)
@@ -209,20 +98,27 @@ class Campaign:
         self._last[chosen.name] = now
         return chosen
 
-    def _settle(self, accepted: list[str]) -> None:
+    def _settle(self, accepted: Sequence[str]) -> None:
+        made = self.installation
         with suppress(TimeoutError):
-            wait_until(lambda: not open_executions(self.installation), SETTLE_SECONDS, "all have ended")
+            wait_until(
+                lambda: not open_executions(made) and not families.failed_with_a_cancelled_child(made),
+                SETTLE_SECONDS,
+                "all have ended",
+            )
         with suppress(TimeoutError):
-            invariants.wait_until_quiet(self.installation, accepted)
+            invariants.wait_until_quiet(made, [*accepted, *families.children_of(made, accepted)])
 
-    def _report(self, accepted: list[str], watchdog: Watchdog) -> dict[str, Any]:
+    def _report(self, started: Sequence[str], parents: Sequence[str], watchdog: Watchdog) -> dict[str, Any]:
         made, journal = self.installation, self.installation.journal
+        children = families.children_of(made, parents)
+        accepted = [*started, *children]
         statement = "SELECT id, status FROM knowledge_workflow_execution WHERE id = ANY(%s)"
         statuses = {row[0]: row[1] for row in made.postgres.ask(statement, accepted)}
         stuck = [name for name in accepted if statuses.get(name) == "running"]
         lost = [name for name in accepted if statuses.get(name) not in ("completed", "running")]
         repeated = list(invariants.repetitions(made, accepted))
-        disagreements = list(invariants.disagreements(made, accepted))
+        disagreements = [*invariants.disagreements(made, accepted), *families.broken_families(made, parents)]
         begins = journal.begins(accepted)
         recoveries = [seconds for _, hit in self.hits if (seconds := hit.recovery(begins)) is not None]
         broken = [
@@ -241,7 +137,11 @@ class Campaign:
         return {
             "seed": self.seed,
             "faults_injected": len(self.hits),
+            "faults_at_parents": self._hits_of(parents),
+            "faults_at_children": self._hits_of(children),
             "executions": len(accepted),
+            "parents": len(parents),
+            "children": len(children),
             "activities": len(begins),
             "activity_calls": sum(len(calls) for calls in begins.values()),
             "repeated_completed": sum(not found.is_of_old_epoch for found in repeated),
@@ -257,6 +157,10 @@ class Campaign:
             "by_fault": dict(sorted(Counter(kind for kind, _ in self.hits).items())),
             "hit_nothing_and_played_again": dict(sorted(self.missed.items())),
         }
+
+    def _hits_of(self, execution_ids: Sequence[str]) -> int:
+        """How many faults name one of these executions as what they hit."""
+        return sum(not set(execution_ids).isdisjoint(hit.proof.split()) for _, hit in self.hits)
 
 
 def play_races(tries: int) -> dict[str, int]:
@@ -305,7 +209,7 @@ def main() -> int:
     console.print(f"seed {given.seed}, {given.rounds} rounds")
     began: Callable[[], float] = time.monotonic
     start = began()
-    with installed() as installation:
+    with installed({"BEEP_WORKFLOW_MODULES": collection.__name__}) as installation:
         installation.wait_completed([installation.start(document(1))])
         report = Campaign(installation, given.seed, console).play(given.rounds)
     report |= play_races(given.rounds * 50)

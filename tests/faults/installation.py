@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import psutil
@@ -66,7 +67,7 @@ class Postgres:
         """Start the server, which recovers from its log."""
         embedded.start(self.folder)
 
-    def ask(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
+    def ask(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         """The rows that a statement yields, or none; committed."""
         with connect(self.url, autocommit=True) as connection:
             cursor = connection.execute(statement, parameters)
@@ -86,9 +87,9 @@ class Installation:
     database: Database
     service: WorkflowService
 
-    def start(self, document: Json, **options: str) -> str:
+    def start(self, given: Json, workflow_type: str = EXTRACTION.name, **options: str) -> str:
         """Accept an execution and have it launched; its id."""
-        return self.service.start("extraction", document, **options)
+        return self.service.start(workflow_type, given, **options)
 
     def id_of(self, idempotency_key: str) -> WorkflowExecutionId:
         """The id that an execution started with that key will have: faults for it can be armed before it is there."""

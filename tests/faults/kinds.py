@@ -14,9 +14,8 @@ import psutil
 
 from beep_orchestration.dagster_client import DagsterClient, launch_tags
 from beep_orchestration.errors import BeepError, WorkflowStateError
-from beep_orchestration.ids import WorkflowExecutionId
-from beep_orchestration.workflow_types import EXTRACTION
-from tests.faults.control import Point
+from beep_orchestration.workflow_types import get_workflow_type
+from tests.faults.control import Point, Proof
 from tests.faults.installation import HOST, Installation
 from tests.faults.journal import Entry, Follower, Key
 from tests.faults.proxy import Trouble
@@ -74,6 +73,19 @@ class Scene:
         worker = self.installation.find_process(entry.pid)
         return worker is not None and worker.create_time() <= entry.at and worker.status() != psutil.STATUS_STOPPED
 
+    def busy_child(self) -> tuple[Entry, str]:
+        """A call of a child that is under way in a living process, and the child's parent; waited for."""
+        return wait_until(self._find_busy_child, HIT_SECONDS, "a child is at work")
+
+    def _find_busy_child(self) -> tuple[Entry, str] | None:
+        busy = {entry.execution_id: entry for entry in self.follower.under_way() if self.is_running(entry)}
+        statement = """
+            SELECT id, parent_execution_id FROM knowledge_workflow_execution
+            WHERE parent_execution_id IS NOT NULL AND id = ANY(%s)
+        """
+        found = self.installation.postgres.ask(statement, list(busy))
+        return self.source.choice([(busy[child], parent) for child, parent in found]) if found else None
+
     def check_hit(self, entry: Entry) -> None:
         """Raise `MissedError` if that call has ended by now."""
         if entry not in self.follower.under_way(entry.pid):
@@ -91,17 +103,27 @@ class Kind:
 
 
 def kill_at(point: Point, scene: Scene) -> Hit:
-    """A worker ends itself at a named point."""
+    """A worker ends itself at a named point of an activity, or of its execution's completion."""
     stage = scene.source.choice(("mentions-*", "mentions-*", "entities-*", "relations-*", "chunk", "assemble"))
-    subject = "*" if "completion" in point else stage
-    fault = scene.installation.control.arm(point, scene.source.choice(("kill", "kill", "segfault")), subject=subject)
-    try:
-        proof = scene.installation.control.wait_for(fault, HIT_SECONDS)
-    except TimeoutError:
-        if scene.installation.control.disarm(fault):
-            raise
-        proof = scene.installation.control.wait_for(fault)
+    proof = _killed_at(point, "*" if "completion" in point else stage, scene)
     return Hit(proof.at, f"{proof.subject} of {proof.execution_id}", (proof.execution_id or "",))
+
+
+def kill_waiting_at(point: Point, scene: Scene) -> Hit:
+    """A worker ends itself when it starts a child, or parks: its execution's next call may be a long time off."""
+    proof = _killed_at(point, "*", scene)
+    return Hit(proof.at, f"{proof.subject} of {proof.execution_id}")
+
+
+def _killed_at(point: Point, subject: str, scene: Scene) -> Proof:
+    control = scene.installation.control
+    fault = control.arm(point, scene.source.choice(("kill", "kill", "segfault")), subject=subject)
+    try:
+        return control.wait_for(fault, HIT_SECONDS)
+    except TimeoutError:
+        if control.disarm(fault):
+            raise
+        return control.wait_for(fault)
 
 
 def kill_any_time(scene: Scene) -> Hit:
@@ -206,18 +228,40 @@ def slow_network(scene: Scene) -> Hit:
 
 def cancel_and_resume(scene: Scene) -> Hit:
     """An execution is cancelled while it works, must stand still, and is resumed."""
-    entry, service = scene.busy(), scene.installation.service
-    result = service.cancel(entry.execution_id)
+    entry = scene.busy()
+    return _cancel_and_resume(scene, entry.execution_id, f"{entry.activity} of {entry.execution_id}")
+
+
+def cancel_parent(scene: Scene) -> Hit:
+    """A parent is cancelled while a child of it works: both must stand still, and are resumed together."""
+    entry, parent = scene.busy_child()
+    return _cancel_and_resume(scene, parent, f"{parent} while {entry.activity} of {entry.execution_id}")
+
+
+def _cancel_and_resume(scene: Scene, execution_id: str, proof: str) -> Hit:
+    result = scene.installation.service.cancel(execution_id)
     at = time.time()
     if not result.cancelled_now:
-        raise MissedError(f"{entry.execution_id} was {result.status} already")
-    count = "SELECT count(*) FROM knowledge_workflow_activity WHERE status = 'completed' AND workflow_execution_id = %s"
-    before = scene.installation.postgres.ask(count, entry.execution_id)
+        raise MissedError(f"{execution_id} was {result.status} already")
+    before = _family(scene, execution_id)
+    if any(status == "running" for _, status, _ in before):
+        raise AssertionError(f"{execution_id} is cancelled and not all of its children have ended: {before}")
     time.sleep(scene.source.uniform(0, 2))
-    if scene.installation.postgres.ask(count, entry.execution_id) != before:
-        raise AssertionError(f"{entry.execution_id} committed after its cancellation")
-    wait_until(partial(_has_resumed, scene, entry.execution_id), 60, f"{entry.execution_id} is resumed")
-    return Hit(at, f"{entry.activity} of {entry.execution_id}")
+    if (after := _family(scene, execution_id)) != before:
+        raise AssertionError(f"{execution_id} went on after its cancellation: {before}, then {after}")
+    wait_until(partial(_has_resumed, scene, execution_id), 60, f"{execution_id} is resumed")
+    return Hit(at, proof)
+
+
+def _family(scene: Scene, execution_id: str) -> list[tuple[str, str, int]]:
+    """An execution and its children, the status of each, and how many activities it has completed."""
+    statement = """
+        SELECT id, status, (
+            SELECT count(*) FROM knowledge_workflow_activity AS activity
+            WHERE activity.status = 'completed' AND workflow_execution_id = execution.id
+        ) FROM knowledge_workflow_execution AS execution WHERE id = %s OR parent_execution_id = %s ORDER BY id
+    """
+    return [(*row,) for row in scene.installation.postgres.ask(statement, execution_id, execution_id)]
 
 
 def _has_resumed(scene: Scene, execution_id: str) -> bool:
@@ -232,26 +276,39 @@ def _has_resumed(scene: Scene, execution_id: str) -> bool:
 
 def pause_and_resume(scene: Scene) -> Hit:
     """An execution is paused while it works: what is under way ends, nothing starts, and later it goes on."""
-    entry, installation = scene.busy(), scene.installation
+    entry = scene.busy()
+    return _pause_and_resume(scene, entry.execution_id, f"{entry.activity} of {entry.execution_id}")
+
+
+def pause_parent(scene: Scene) -> Hit:
+    """A parent is paused while a child of it works; the child may go on, and end before the pause does."""
+    entry, parent = scene.busy_child()
+    return _pause_and_resume(scene, parent, f"{parent} while {entry.activity} of {entry.execution_id}")
+
+
+def _pause_and_resume(scene: Scene, execution_id: str, proof: str) -> Hit:
+    installation = scene.installation
     try:
-        installation.service.signal(entry.execution_id, "pause", {})
+        installation.service.signal(execution_id, "pause", {})
     except WorkflowStateError as error:
-        raise MissedError(f"{entry.execution_id} had ended") from error
+        raise MissedError(f"{execution_id} had ended") from error
     at = time.time()
     open_attempts = (
         "SELECT count(*) FROM knowledge_workflow_activity WHERE status = 'running' AND workflow_execution_id = %s"
     )
     with suppress(TimeoutError):  # a worker that is cut off meanwhile leaves its attempt open
-        wait_until(lambda: installation.postgres.ask(open_attempts, entry.execution_id) == [(0,)], HIT_SECONDS)
-    started = (
-        "SELECT count(*) FROM knowledge_workflow_activity WHERE started_at > to_timestamp(%s) + interval '1 s' "
-        "AND status <> 'pending' AND workflow_execution_id = %s"
-    )
+        wait_until(lambda: installation.postgres.ask(open_attempts, execution_id) == [(0,)], HIT_SECONDS)
     time.sleep(scene.source.uniform(0, 2))
-    if installation.postgres.ask(started, at, entry.execution_id) != [(0,)]:
-        raise AssertionError(f"{entry.execution_id} began something while it was paused")
-    wait_until(partial(_is_sent, scene, entry.execution_id), 60, f"{entry.execution_id} goes on")
-    return Hit(at, f"{entry.activity} of {entry.execution_id}")
+    begun = """
+        SELECT activity_name FROM knowledge_workflow_activity WHERE status <> 'pending'
+        AND workflow_execution_id = %s AND activity_type <> 'wait' AND started_at > to_timestamp(%s) + interval '1 s'
+        UNION SELECT child_name FROM knowledge_workflow_execution
+        WHERE parent_execution_id = %s AND started_at > to_timestamp(%s) + interval '1 s'
+    """
+    if names := installation.postgres.ask(begun, execution_id, at, execution_id, at):
+        raise AssertionError(f"{execution_id} began {names} while it was paused")
+    wait_until(partial(_is_sent, scene, execution_id), 60, f"{execution_id} goes on")
+    return Hit(at, proof)
 
 
 def _is_sent(scene: Scene, execution_id: str) -> bool:
@@ -265,29 +322,36 @@ def _is_sent(scene: Scene, execution_id: str) -> bool:
 
 
 def start_twice(scene: Scene) -> Hit:
-    """Eight callers start with one key at once; they must get one execution, to which the load adds nothing."""
+    """Eight callers start with one key at once; they must get one execution, to which the load adds nothing.
+
+    A child has no key: then it is its parent.
+    """
     entry, installation = scene.busy(), scene.installation
-    stored = installation.postgres.ask(
-        "SELECT input, idempotency_key FROM knowledge_workflow_execution WHERE id = %s", entry.execution_id
-    )
+    statement = """
+        SELECT started.id, started.workflow_type, started.input, started.idempotency_key
+        FROM knowledge_workflow_execution AS busy JOIN knowledge_workflow_execution AS started
+        ON started.id = coalesce(busy.parent_execution_id, busy.id) WHERE busy.id = %s
+    """
+    stored = installation.postgres.ask(statement, entry.execution_id)
     if not stored:
         raise AssertionError(f"{entry.execution_id} is in the journal ({entry}) and not in the tables")
-    raw, key = stored[0]
+    execution_id, kind, raw, key = stored[0]
     with ThreadPoolExecutor(8) as callers:
-        answers = list(callers.map(lambda _: installation.start(raw, idempotency_key=str(key)), range(8)))  # type: ignore[arg-type]
-    if set(answers) != {entry.execution_id}:
-        raise AssertionError(f"{entry.execution_id} was started as {set(answers)}")
-    return Hit(time.time(), f"{key} during {entry.activity}")
+        answers = set(callers.map(lambda _: installation.start(raw, kind, idempotency_key=key), range(8)))
+    if answers != {execution_id}:
+        raise AssertionError(f"{execution_id} was started as {answers}")
+    return Hit(time.time(), f"{execution_id} during {entry.activity} of {entry.execution_id}")
 
 
 def launch_twice(scene: Scene) -> Hit:
     """A second run is launched for an execution that a run carries."""
     entry, settings = scene.busy(), scene.installation.services.settings
-    tags = launch_tags(entry.execution_id, settings.organization, EXTRACTION.name, EXTRACTION.version, None)
+    kind = get_workflow_type(scene.installation.service.get_status(entry.execution_id).workflow_type)
+    tags = launch_tags(entry.execution_id, settings.organization, kind.name, kind.version, None)
     client = DagsterClient(HOST, settings.port, code_location=settings.code_location, timeout_seconds=15)
     with suppress(BeepError):
-        client.launch(EXTRACTION.job_name, tags)
-    return Hit(time.time(), f"{entry.activity} of {WorkflowExecutionId(entry.execution_id)}")
+        client.launch(kind.job_name, tags)
+    return Hit(time.time(), f"{entry.activity} of {entry.execution_id}")
 
 
 def change_code(scene: Scene) -> Hit:
@@ -330,8 +394,14 @@ KINDS = (
     Kind("swallow the answer to a commit", swallow_answer, 6),
     Kind("cut worker off PostgreSQL", cut_worker_off, 4),
     Kind("slow network", slow_network, 2),
+    Kind("kill worker before it starts a child", partial(kill_waiting_at, "before_child_commit"), 2),
+    Kind("kill worker after it started a child", partial(kill_waiting_at, "after_child_commit"), 2),
+    Kind("kill worker before it parks", partial(kill_waiting_at, "before_park_commit"), 2),
+    Kind("kill worker after it parked", partial(kill_waiting_at, "after_park_commit"), 2),
     Kind("cancel and resume", cancel_and_resume, 6),
+    Kind("cancel a parent and resume", cancel_parent, 5),
     Kind("pause and resume", pause_and_resume, 5),
+    Kind("pause a parent and resume", pause_parent, 4),
     Kind("start again with the same key", start_twice, 3),
     Kind("launch a second run", launch_twice, 3),
     Kind("change the code", change_code, 1, 60),
