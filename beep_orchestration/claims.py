@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from beep_orchestration.endings import fail_execution
+from beep_orchestration.endings import check_parent_runs, fail_execution
 from beep_orchestration.errors import (
     ClaimLostError,
     ExecutionCancelledError,
@@ -104,6 +104,7 @@ def _resume_or_refuse(
     is_unclaimed = run is not None and run.epoch is None
     ended_at = execution.completed_at
     if is_unclaimed and ended_at is not None and launch.reexecuted_at is not None and launch.reexecuted_at > ended_at:
+        check_parent_runs(tables, execution)
         tables.executions.resume(execution.id, launch_after_seconds=lease_seconds)
         return
     match execution.status:

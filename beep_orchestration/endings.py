@@ -5,6 +5,9 @@ theirs, and its parent is told. Every caller holds the execution's parent before
 `Executions.lock_parent`. Nothing changes when it is called again.
 """
 
+from typing import assert_never
+
+from beep_orchestration.errors import WorkflowStateError
 from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.models import ErrorInfo, ExecutionStatus, Json
 from beep_orchestration.persistence import ExecutionRow, WorkflowPersistence
@@ -42,6 +45,26 @@ def cancel_execution(tables: WorkflowPersistence, execution_id: WorkflowExecutio
     if not _cancel(tables, execution_id):
         return ()
     return (execution_id, *_tell_of_end(tables, execution, ExecutionStatus.CANCELLED))
+
+
+def check_parent_runs(tables: WorkflowPersistence, child: ExecutionRow) -> None:
+    """Raise `WorkflowStateError` if the parent of an execution that has ended, and is to be resumed, has ended too.
+
+    It would live on without anybody who waits for it. The caller holds the parent: see `Executions.lock_parent`.
+    """
+    if child.parent_execution_id is None:
+        return
+    parent = tables.executions.load(child.parent_execution_id)
+    match parent.status:
+        case ExecutionStatus.RUNNING:
+            return
+        case ExecutionStatus.COMPLETED:
+            problem = f"its parent {parent.id} is completed and waits for it no more; start another execution"
+        case ExecutionStatus.FAILED | ExecutionStatus.CANCELLED:
+            problem = f"its parent {parent.id} is {parent.status}; resume that one, and this goes on with it"
+        case _:
+            assert_never(parent.status)
+    raise WorkflowStateError(child.id, child.status, problem)
 
 
 def _tell_of_end(

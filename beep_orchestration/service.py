@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from beep_orchestration import embedded, faults
 from beep_orchestration.dagster_client import DagsterClient, tags_of_launch
 from beep_orchestration.digests import canonical_digest
-from beep_orchestration.endings import cancel_execution
+from beep_orchestration.endings import cancel_execution, check_parent_runs
 from beep_orchestration.errors import (
     DagsterUnavailableError,
     DatabaseUnavailableError,
@@ -273,7 +273,8 @@ class WorkflowService:
         Completed activities are kept.
 
         Two calls at once resume it once. Raises `WorkflowNotFoundError`; `WorkflowStateError` if it is completed, is
-        being carried by a run, or waits for a signal; `WorkflowVersionError` if the code here may not carry it on.
+        being carried by a run, waits for a signal, or is the child of an execution that has ended;
+        `WorkflowVersionError` if the code here may not carry it on.
         """
         with tracer.start_as_current_span("WorkflowService.resume"):
             with self._database.transaction() as tables:
@@ -284,6 +285,7 @@ class WorkflowService:
                     is_ours = tables.executions.take(execution.id, next_try_seconds=grace)
                 else:
                     _check_resumable(execution, runs)
+                    check_parent_runs(tables, execution)
                     is_ours = tables.executions.resume(
                         execution.id, launch_after_seconds=grace
                     ) or tables.executions.take(execution.id, next_try_seconds=grace)
