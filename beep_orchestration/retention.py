@@ -18,8 +18,9 @@ def prune(
     """Remove the organization's executions that ended longer ago than that; what was removed.
 
     One execution is one transaction, which holds it: it is removed, or resumed by somebody, never both. Its Dagster
-    runs go first, so that none stays behind; if this dies in between, the next call removes the rest. Whatever runs, or
-    is carried by a run, is left alone. Raises `DagsterUnavailableError`, with all that was removed before gone.
+    runs go first, so that none stays behind, and its children after it; if this dies in between, the next call removes
+    the rest. Whatever runs, or is carried by a run, is left alone. Raises `DagsterUnavailableError`, with all that was
+    removed before gone.
     """
     executions = runs = 0
     while True:

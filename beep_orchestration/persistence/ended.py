@@ -13,22 +13,28 @@ from beep_orchestration.tables import activity, execution, run, signal
 class EndedExecutions:
     """What retention may remove within one transaction.
 
-    Never what is running, nor what a run still carries, nor the child of an execution that is running.
+    Never what is running, nor what a run still carries, nor a child: its parent may be resumed and ask for it again, so
+    it is kept as long as its parent is. Who removes the parent makes it an execution like any other.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def count(self, organization_id: OrganizationId, *, older_than_seconds: float) -> int:
-        """How many of the organization's executions ended longer ago than that."""
-        statement = select(func.count()).where(*_is_removable(organization_id, older_than_seconds))
+        """How many of the organization's executions ended longer ago than that, children of such ones among them."""
+        removable = select(execution.c.id).where(*_is_removable(organization_id, older_than_seconds))
+        families = removable.cte("families", recursive=True)
+        children = select(execution.c.id).where(
+            execution.c.parent_execution_id == families.c.id, *_ended_long_ago(organization_id, older_than_seconds)
+        )
+        statement = select(func.count()).select_from(families.union_all(children))
         counted: int = self._connection.execute(statement).scalar_one()
         return counted
 
     def list_oldest(
         self, organization_id: OrganizationId, *, older_than_seconds: float, limit: int
     ) -> list[WorkflowExecutionId]:
-        """Those that ended first."""
+        """Those that ended first; no children, see above."""
         statement = (
             select(execution.c.id)
             .where(*_is_removable(organization_id, older_than_seconds))
@@ -59,13 +65,14 @@ class EndedExecutions:
 
 
 def _is_removable(organization_id: OrganizationId, older_than_seconds: float) -> tuple[ColumnElement[bool], ...]:
-    parent = execution.alias("parent")
-    may_ask = (parent.c.id == execution.c.parent_execution_id) & (parent.c.status == ExecutionStatus.RUNNING)
+    return (*_ended_long_ago(organization_id, older_than_seconds), execution.c.parent_execution_id.is_(None))
+
+
+def _ended_long_ago(organization_id: OrganizationId, older_than_seconds: float) -> tuple[ColumnElement[bool], ...]:
     carried = select(run.c.id).where(run.c.workflow_execution_id == execution.c.id, run.c.outcome.is_(None)).exists()
     return (
         execution.c.organization_id == organization_id,
         execution.c.status != ExecutionStatus.RUNNING,
         execution.c.completed_at < CLOCK - seconds(older_than_seconds),
         ~carried,
-        ~select(parent.c.id).where(may_ask).exists(),
     )

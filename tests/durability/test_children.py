@@ -358,20 +358,52 @@ def test_a_child_is_launched_by_who_wakes_others(
     assert launches == [(child, execution), (execution, None)]
 
 
-def test_a_child_is_kept_while_its_parent_runs(database: Database, service: WorkflowService) -> None:
+def test_a_child_is_kept_as_long_as_its_parent_is(database: Database, service: WorkflowService) -> None:
+    """Also one that its parent has not asked for before it failed: a resume goes on with what it has yielded."""
+    execution = start(database)
+    with parenting(database, execution) as children:
+        child = children.start("one", TYPE, DOCUMENT)
+    complete(database, child, {"graph": "dear"})
+    end_leases(database, execution)
+    with running(database, execution, "run-2") as runner:
+        assert removable(database, child) == (False, 0)
+        runner.fail(BROKEN)
+    for run in (f"run-of-{child}", "run-1", "run-2"):
+        with database.transaction() as tables:
+            assert tables.runs.end(run, RunOutcome.SUCCEEDED)
+    assert removable(database, child) == (False, 2)
+    service.resume(execution)
+    with parenting(database, execution, "run-3") as children:
+        assert children.result("one", TYPE, DOCUMENT) == {"graph": "dear"}
+
+
+def test_a_child_goes_after_its_parent(
+    database: Database, service: WorkflowService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleted: list[str] = []
+    monkeypatch.setattr(DagsterClient, "delete_run", lambda _, run_id: deleted.append(run_id))
     execution = start(database)
     child = parked(database, execution)
     complete(database, child)
+    with parenting(database, execution, "run-2") as children:
+        children.result("one", TYPE, DOCUMENT)
+    end_leases(database, execution)
+    complete(database, execution)
+    for run in (f"run-of-{child}", "run-2", f"run-of-{execution}"):
+        with database.transaction() as tables:
+            assert tables.runs.end(run, RunOutcome.SUCCEEDED)
+    expected = service.prune(0, dry_run=True).executions
+    assert service.prune(0).executions == expected == 2
+    assert deleted == ["run-1", "run-2", f"run-of-{execution}", f"run-of-{child}"]
+
+
+def removable(database: Database, execution: WorkflowExecutionId) -> tuple[bool, int]:
+    """Whether retention may remove an execution now, and how many it would remove in all."""
     with database.transaction() as tables:
-        assert tables.runs.end(f"run-of-{child}", RunOutcome.SUCCEEDED)
-    with database.transaction() as tables:
-        assert tables.ended.lock(child, ORGANIZATION, older_than_seconds=0) is None
-        assert tables.ended.count(ORGANIZATION, older_than_seconds=0) == 0
-    service.cancel(execution)
-    with database.transaction() as tables:
-        assert tables.ended.count(ORGANIZATION, older_than_seconds=0) == 2
-        tables.ended.remove(execution)  # the parent first: its child does without it
-    assert service.get_status(child).parent_execution_id is None
+        is_removable = tables.ended.lock(execution, ORGANIZATION, older_than_seconds=0) is not None
+        listed = tables.ended.list_oldest(ORGANIZATION, older_than_seconds=0, limit=10)
+        assert (execution in listed) == is_removable
+        return is_removable, tables.ended.count(ORGANIZATION, older_than_seconds=0)
 
 
 def test_a_parent_that_waits_is_not_resumed_by_hand(database: Database, service: WorkflowService) -> None:
@@ -379,6 +411,32 @@ def test_a_parent_that_waits_is_not_resumed_by_hand(database: Database, service:
     parked(database, execution)
     with pytest.raises(WorkflowStateError, match="it waits for its child"):
         service.resume(execution)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "completed"])
+def test_a_child_is_not_resumed_without_its_parent(database: Database, service: WorkflowService, how: str) -> None:
+    """By nobody: it would live on, and no one would wait for it."""
+    execution = start(database)
+    child = parked(database, execution)
+    if how == "completed":
+        complete(database, execution)
+    else:
+        service.cancel(execution)
+    with pytest.raises(WorkflowStateError, match=f"its parent {execution} is {how}"):
+        service.resume(child)
+    with pytest.raises(WorkflowStateError, match=f"its parent {execution} is {how}"):
+        claim(database, child, "by-hand", is_reexecution=True)
+    assert load(database, child).status is ExecutionStatus.CANCELLED
+
+
+def test_a_child_is_resumed_by_hand_while_its_parent_runs(database: Database, service: WorkflowService) -> None:
+    execution = start(database)
+    child = parked(database, execution)
+    service.cancel(execution)
+    service.resume(execution)
+    assert service.resume(child).status is ExecutionStatus.RUNNING
+    with parenting(database, execution, "run-2") as children, pytest.raises(Parked):
+        children.result("one", TYPE, DOCUMENT)
 
 
 def test_what_waits_for_a_child_is_told_in_words() -> None:
