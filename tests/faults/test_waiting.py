@@ -14,8 +14,7 @@ from beep_orchestration.settings import Settings
 from tests.durability.conftest import service, settings
 from tests.faults.documents import document
 from tests.faults.installation import Installation, installed, postgres_server
-from tests.faults.invariants import without_reviews
-from tests.faults.oracle import canonical, expected_graph
+from tests.faults.oracle import canonical, expected_graph, without_reviews
 from tests.faults.races import lost_wake_ups, misread_signals
 from tests.faults.test_clocks_and_disks import FAKETIME, needs_faketime
 from tests.waiting import wait_until
