@@ -22,6 +22,8 @@ class EntityId(str):
     """The text of an id. Construction checks it and raises `InvalidIdError`; the text is stored in lower case."""
 
     entity: ClassVar[str]
+    field: ClassVar[str]
+    """What callers know it by."""
 
     __slots__ = ()
 
@@ -29,7 +31,7 @@ class EntityId(str):
         entity, separator, tail = str(value).partition("__")
         if not separator or entity != cls.entity:
             raise InvalidIdError(
-                cls.__name__, f"{str(value)[:80]!r} is not an id of {cls.entity}", f"give {cls.entity}__<uuid>"
+                cls.field, f"{str(value)[:80]!r} is not an id of {cls.entity}", f"give {cls.entity}__<uuid>"
             )
         return super().__new__(cls, f"{cls.entity}__{_checked_uuid(cls, tail)}")
 
@@ -53,6 +55,7 @@ class WorkflowExecutionId(EntityId):
     """Names one execution."""
 
     entity = "knowledge_workflow_execution"
+    field = "execution_id"
     __slots__ = ()
 
 
@@ -60,6 +63,7 @@ class WorkflowActivityId(EntityId):
     """Names one attempt of one activity."""
 
     entity = "knowledge_workflow_activity"
+    field = "activity_id"
     __slots__ = ()
 
 
@@ -67,6 +71,7 @@ class WorkflowSignalId(EntityId):
     """Names one signal."""
 
     entity = "knowledge_workflow_signal"
+    field = "signal_id"
     __slots__ = ()
 
 
@@ -74,6 +79,7 @@ class WorkflowRunId(EntityId):
     """Names the row of one Dagster run."""
 
     entity = "knowledge_workflow_run"
+    field = "run_id"
     __slots__ = ()
 
 
@@ -81,6 +87,7 @@ class WorkflowModelCallId(EntityId):
     """Names one call to a language model."""
 
     entity = "knowledge_workflow_model_call"
+    field = "model_call_id"
     __slots__ = ()
 
 
@@ -88,6 +95,7 @@ class OrganizationId(EntityId):
     """Names the owner of rows."""
 
     entity = "shared_organization"
+    field = "organization_id"
     __slots__ = ()
 
 
@@ -121,7 +129,7 @@ def _checked_uuid(cls: type[EntityId], text: str) -> uuid.UUID:
     except ValueError:
         value = None
     if value is None or str(value) != text.lower() or value.variant != uuid.RFC_4122:
-        raise InvalidIdError(cls.__name__, f"{text[:80]!r} is not a UUID", f"give {cls.entity}__<uuid>")
+        raise InvalidIdError(cls.field, f"{text[:80]!r} is not a UUID", f"give {cls.entity}__<uuid>")
     return value
 
 
@@ -130,6 +138,6 @@ def _pydantic_validator(cls: type[EntityId]) -> Any:
         try:
             return cls(value)
         except InvalidIdError as error:
-            raise ValueError(str(error)) from error
+            raise ValueError(f"{error.problem}; {error.remedy}") from error
 
     return validate

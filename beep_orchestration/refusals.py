@@ -11,6 +11,7 @@ from beep_orchestration.models import Json
 
 M = TypeVar("M", bound=BaseModel)
 
+_CORRECT = "correct the value"
 _REMEDIES = {
     "missing": "add the field",
     "extra_forbidden": "remove the field, or correct its name",
@@ -76,12 +77,23 @@ def stored_object(raw: object, field: str, *, most_bytes: int | None = None, rem
 
 def refusal(error: ValidationError, root: str) -> InvalidInputError:
     """The first fault, and how many others there are; `root` names the value as a whole."""
-    details = error.errors(include_url=False, include_input=False)
-    first = details[0]
+    path, problem, remedy = first_fault(error)
+    count = error.error_count() - 1
+    others = f" (and {count} more faulty fields)" if count else ""
+    return InvalidInputError(path or root, problem + others, remedy)
+
+
+def first_fault(error: ValidationError) -> tuple[str, str, str]:
+    """The path of the first fault, what is wrong there, and what to do.
+
+    Validators of our own raise `ValueError("problem; remedy")`, of which the remedy may be left out.
+    """
+    first = error.errors(include_url=False, include_input=False)[0]
     path = ".".join(str(part) for part in first["loc"])
-    problem = first["msg"][:1].lower() + first["msg"][1:]
-    others = f" (and {len(details) - 1} more faulty fields)" if len(details) > 1 else ""
-    return InvalidInputError(path or root, problem + others, _REMEDIES.get(first["type"], "correct the value"))
+    if first["type"] == "value_error":
+        problem, _, remedy = str(first["ctx"]["error"]).partition("; ")
+        return path, problem, remedy or _CORRECT
+    return path, first["msg"][:1].lower() + first["msg"][1:], _REMEDIES.get(first["type"], _CORRECT)
 
 
 def json_type(value: Any) -> str:

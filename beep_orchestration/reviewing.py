@@ -1,5 +1,6 @@
 """What of an execution waits for a person's decision, with the sentences to decide by."""
 
+import re
 from typing import Any
 
 from beep_orchestration.errors import WorkflowStateError
@@ -11,6 +12,10 @@ from beep_orchestration.service import WorkflowService
 from beep_orchestration.workflow_types import CHUNK, ENTITIES, RELATIONS
 
 _AROUND = 60
+"""How many code points before and after a mention are shown; a word that would be cut is left out."""
+
+_WORD_AT_START = re.compile(r"^\S+(?=\s)")
+_WORD_AT_END = re.compile(r"(?<=\s)\S+$")
 
 
 class Doubt(Value):
@@ -96,7 +101,20 @@ def _numbered(doubts: Doubts, text: str) -> list[Doubt]:
 
 
 def _around(text: str, span: Span) -> str:
-    return " ".join(text[max(span.start - _AROUND, 0) : span.end + _AROUND].split())
+    """The words about a mention; where others are left out there is an ellipsis."""
+    before, after = text[: span.start], text[span.end :]
+    start = max(len(before) - _AROUND, 0)
+    kept_before, kept_after = before[start:], after[:_AROUND]
+    if start > 0 and not _is_between_words(before, start):
+        kept_before = _WORD_AT_START.sub("", kept_before)
+    if len(after) > _AROUND and not _is_between_words(after, _AROUND):
+        kept_after = _WORD_AT_END.sub("", kept_after)
+    words = " ".join((kept_before + text[span.start : span.end] + kept_after).split())
+    return f"{'… ' if start > 0 else ''}{words}{' …' if len(after) > _AROUND else ''}"
+
+
+def _is_between_words(text: str, position: int) -> bool:
+    return text[position - 1].isspace() or text[position].isspace()
 
 
 def _is_in(doubt: Doubt, doubts: Doubts) -> bool:

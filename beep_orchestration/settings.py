@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from beep_orchestration.errors import ConfigurationError
 from beep_orchestration.ids import OrganizationId
+from beep_orchestration.refusals import first_fault
 
 _SHORTEST_TOKEN = 20
 Token = Annotated[SecretStr, Field(min_length=_SHORTEST_TOKEN)]
@@ -126,9 +127,9 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        name = "BEEP_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise ConfigurationError(f"{name}: {first['msg']}; correct the variable or unset it") from error
+        path, problem, _ = first_fault(error)
+        name = "BEEP_" + path.replace(".", "_").upper()
+        raise ConfigurationError(f"{name}: {problem}; correct the variable or unset it") from error
 
 
 def with_driver(url: str, driver: Literal["psycopg", "psycopg2"]) -> str:

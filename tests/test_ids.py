@@ -49,7 +49,8 @@ def test_an_id_is_accepted_by_its_own_entity_only(own: type[EntityId], other: ty
         return
     with pytest.raises(InvalidIdError) as refusal:
         other(text)
-    assert refusal.value.field == other.__name__
+    assert refusal.value.field == other.field
+    assert other.field.endswith("_id")
     assert other.entity in refusal.value.remedy
 
 

@@ -22,6 +22,7 @@ from beep_orchestration.api.progress_stream import progress_stream
 from beep_orchestration.errors import InvalidInputError
 from beep_orchestration.ids import OrganizationId
 from beep_orchestration.models import Model
+from beep_orchestration.refusals import first_fault
 from beep_orchestration.service import WorkflowService
 
 MAXIMUM_HISTORIES = 4
@@ -159,6 +160,5 @@ def _validated(kind: type[Model], value: Any) -> Model:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "body"
-        raise InvalidInputError(field, first["msg"], "see /openapi.json") from None
+        field, problem, _ = first_fault(error)
+        raise InvalidInputError(field or "body", problem, "see /openapi.json") from None

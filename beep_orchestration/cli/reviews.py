@@ -1,7 +1,7 @@
 """The command with which a person decides on doubtful facts."""
 
 import getpass
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -49,37 +49,81 @@ def review(
     """
     from beep_orchestration.reviewing import open_doubts  # noqa: PLC0415 - loads the extraction
 
-    given = {key: value for key, value in {"name": name, "type": entity_type, "predicate": predicate}.items() if value}
+    given = {
+        key: value
+        for key, value in {"name": name, "type": entity_type, "predicate": predicate}.items()
+        if value is not None
+    }
     if bool(given) != (edit is not None):
-        raise InvalidInputError("--edit", "and what it changes go together", "give --edit N with --name or --predicate")
+        raise InvalidInputError(
+            "--edit", "and what it changes go together", "give --edit N with --name, --type or --predicate"
+        )
     signed = {"by": by or getpass.getuser()} | ({"note": note} if note else {})
     with connected(ctx) as service:
         waiting = open_doubts(service, execution_id)
-        answers = [
-            *(("approve", payload) for payload in _named(waiting, approve, "--approve")),
-            *(("reject", payload) for payload in _named(waiting, reject, "--reject")),
-            *(("edit", payload | given) for payload in _named(waiting, None if edit is None else str(edit), "--edit")),
-        ]
-        for signal_name, payload in answers:
+        named = {
+            "approve": _named(waiting, approve, "--approve"),
+            "reject": _named(waiting, reject, "--reject"),
+            "edit": _named(waiting, None if edit is None else str(edit), "--edit"),
+        }
+        _refuse_two_decisions(named)
+        for doubt in named["edit"]:
+            _check_edit(doubt, given)
+        for signal_name, payload in _answers(named, given, is_all=_ALL in (approve, reject)):
             service.signal(execution_id, signal_name, payload | signed)
-        decided = [payload for _, payload in answers]
-    left = [] if {} in decided else [doubt for doubt in waiting if doubt.named() not in decided]
-    _show(left, as_json=as_json)
+    decided = {doubt.number for doubts in named.values() for doubt in doubts}
+    _show([doubt for doubt in waiting if doubt.number not in decided], as_json=as_json)
 
 
-def _named(waiting: Sequence["Doubt"], numbers: str | None, option: str) -> list[Json]:
-    """The payloads that name these facts; an empty one names all."""
+def _named(waiting: Sequence["Doubt"], numbers: str | None, option: str) -> list["Doubt"]:
+    """The facts of these numbers, each once."""
     if numbers is None:
         return []
-    if numbers.strip() == _ALL:
-        return [{}]
+    if numbers == _ALL:
+        return list(waiting)
     known = {doubt.number: doubt for doubt in waiting}
     try:
-        return [known[int(number)].named() for number in numbers.split(",")]
+        return [known[number] for number in dict.fromkeys(int(number) for number in numbers.split(","))]
     except (ValueError, KeyError):
         raise InvalidInputError(
             option, f"{numbers!r} is no list of facts that wait", "give numbers that 'beep review ID' lists, or 'all'"
         ) from None
+
+
+def _refuse_two_decisions(named: Mapping[str, Sequence["Doubt"]]) -> None:
+    """The first decision about a fact would count, and nobody can tell which of the two was meant."""
+    decided: dict[int, str] = {}
+    for decision, doubts in named.items():
+        for doubt in doubts:
+            earlier = decided.setdefault(doubt.number, decision)
+            if earlier != decision:
+                raise InvalidInputError(
+                    f"--{decision}", f"names fact {doubt.number}, and --{earlier} does too", "decide once on each fact"
+                )
+
+
+def _check_edit(doubt: "Doubt", given: Mapping[str, str]) -> None:
+    """Refuse a change that the fact cannot have, by the option that brings it."""
+    kind, possible = ("an entity", ("name", "type")) if doubt.relation is None else ("a relation", ("predicate",))
+    wrong = next((option for option in given if option not in possible), None)
+    if wrong is not None:
+        raise InvalidInputError(
+            f"--{wrong}",
+            f"fact {doubt.number}, {doubt.text}, is {kind} and has no {wrong}",
+            f"give {' or '.join(f'--{option}' for option in possible)}",
+        )
+
+
+def _answers(
+    named: Mapping[str, Sequence["Doubt"]], given: Mapping[str, str], *, is_all: bool
+) -> Iterator[tuple[str, Json]]:
+    """The signals that say so; where all are decided on alike, one that names none of them."""
+    for decision in ("approve", "reject"):
+        if is_all and named[decision]:
+            yield decision, {}
+        else:
+            yield from ((decision, doubt.named()) for doubt in named[decision])
+    yield from (("edit", {**doubt.named(), **given}) for doubt in named["edit"])
 
 
 def _show(waiting: Sequence["Doubt"], *, as_json: bool) -> None:

@@ -29,7 +29,7 @@ class Answer(Value):
     @model_validator(mode="after")
     def _is_about_one_thing(self) -> Self:
         if self.entity is not None and self.relation is not None:
-            raise ValueError("name an entity or a relation, not both")
+            raise ValueError("names an entity and a relation; name one of them")
         return self
 
 
@@ -54,7 +54,9 @@ class Edit(Answer):
             return self
         if self.relation is not None and self.predicate and not (self.name or self.type):
             return self
-        raise ValueError("give an entity with name or type, or a relation with predicate")
+        raise ValueError(
+            "changes nothing that it names; give an entity with name or type, or a relation with predicate"
+        )
 
 
 REVIEW_SIGNALS: dict[str, type[Answer]] = {"approve": Approve, "reject": Reject, "edit": Edit}

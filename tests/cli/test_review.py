@@ -1,6 +1,7 @@
 """`beep review`: lists what waits with its sentences, and sends what a person decides."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -18,10 +19,14 @@ pytestmark = pytest.mark.usefixtures("configured")
 
 @pytest.fixture
 def waiting_id(configured: Database) -> str:
-    """An execution whose facts are all extracted, and all doubtful."""
+    """An execution whose facts are all extracted, and its relations all doubtful."""
+    return _waiting(configured, review_below=0.75)
+
+
+def _waiting(configured: Database, *, review_below: float) -> str:
     raw: dict[str, Any] = document(2)
     graph = json.loads(expected_graph(raw))
-    raw = raw | {"options": raw["options"] | {"review_below": 0.75}}
+    raw = raw | {"options": raw["options"] | {"review_below": review_below}}
     with configured.transaction() as tables:
         execution = claimed(tables, input=raw)
         stages = {"chunk": [], "entities": graph["entities"], "relations": graph["relations"]}
@@ -45,6 +50,31 @@ def test_what_waits_is_listed_with_its_sentences(beep: Beep, waiting_id: str) ->
     assert all(doubt["sentences"] and doubt["relation"] for doubt in waiting)
     shown = beep("review", waiting_id).out
     assert waiting[0]["text"] in shown
+
+
+def test_a_sentence_is_cut_between_words_and_shows_where(beep: Beep, configured: Database) -> None:
+    waiting = beep("review", _waiting(configured, review_below=1.0), "--json").json["waiting"]
+    text = " ".join(document(2)["text"].split())
+    sentences = [sentence for doubt in waiting if doubt["entity"] for sentence in doubt["sentences"]]
+    assert any(sentence.startswith("… ") for sentence in sentences)
+    assert any(sentence.endswith(" …") for sentence in sentences)
+    for sentence in sentences:
+        shown = sentence.removeprefix("… ").removesuffix(" …")
+        assert re.search(rf"(^|\s){re.escape(shown)}(\s|$)", text), sentence
+        assert text.startswith(shown) != sentence.startswith("… ")
+        assert text.endswith(shown) != sentence.endswith(" …")
+
+
+def test_a_payload_that_is_not_its_signals_is_refused_in_plain_words(beep: Beep, waiting_id: str) -> None:
+    assert beep("signal", waiting_id, "edit", '{"by": "Ada", "entity": "ada"}').error == (
+        "error: payload: changes nothing that it names; give an entity with name or type, or a relation with predicate"
+    )
+
+
+def test_a_number_that_is_given_twice_is_one_decision(beep: Beep, waiting_id: str, configured: Database) -> None:
+    assert beep("review", waiting_id, "--approve", "1,1").code == 0
+    with configured.transaction() as tables:
+        assert len(tables.signals.load_named(waiting_id, ["approve"])) == 1  # type: ignore[arg-type]
 
 
 def test_decisions_are_sent_and_what_is_left_is_listed(beep: Beep, waiting_id: str, configured: Database) -> None:
@@ -71,12 +101,22 @@ def test_decisions_are_sent_and_what_is_left_is_listed(beep: Beep, waiting_id: s
         (["--reject", ""], "--reject"),
         (["--edit", "1"], "--edit"),
         (["--predicate", "met"], "--edit"),
-        (["--edit", "1", "--name", "Ada"], "predicate"),
+        (["--edit", "1"], "--name, --type or --predicate"),
+        (["--edit", "1", "--name", "Ada"], "--name: fact 1, "),
+        (["--edit", "1", "--name", "Ada"], "is a relation and has no name; give --predicate"),
+        (["--edit", "1", "--predicate", ""], "predicate: "),
+        (["--edit", "1", "--predicate", "met", "--type", "Person"], "--type: fact 1, "),
+        (["--approve", "1", "--reject", "1"], "--reject: names fact 1, and --approve does too"),
+        (["--approve", "2,1", "--edit", "1", "--predicate", "met"], "--edit: names fact 1, and --approve does too"),
+        (["--approve", "all", "--reject", "2"], "--reject: names fact 2, and --approve does too"),
+        (["--approve", "1", "--reject", "all"], "--reject: names fact 1, and --approve does too"),
     ],
 )
 def test_a_wrong_decision_is_refused_and_nothing_is_sent(
     beep: Beep, waiting_id: str, configured: Database, arguments: list[str], named: str
 ) -> None:
-    assert named in beep("review", waiting_id, *arguments).error
+    error = beep("review", waiting_id, *arguments).error
+    assert named in error
+    assert "alue error" not in error
     with configured.transaction() as tables:
         assert not tables.signals.load_named(waiting_id, ["approve", "reject", "edit"])  # type: ignore[arg-type]

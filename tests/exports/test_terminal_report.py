@@ -66,6 +66,14 @@ def test_what_does_not_fit_is_counted() -> None:
     assert "and 9 more relations" in report
 
 
+def test_a_long_sentence_is_cut_between_words() -> None:
+    text = "Ada met Babbage " + "in a remarkably crowded room " * 12 + "once."
+    report = " ".join(printed(graph_of(text, {"Ada": "Person", "Babbage": "Person"}, [("Ada", "met", "Babbage")])
+                              , text).split())  # fmt: skip
+    (shown,) = re.findall("“(.+) …”", report)
+    assert text.startswith(shown + " ")
+
+
 @FIFTY
 @given(documents())
 def test_names_are_shown_and_never_obeyed(case: tuple[Graph, str]) -> None:

@@ -128,5 +128,5 @@ def test_an_edit_that_changes_nothing_it_names_is_refused(payload: dict[str, obj
 
 
 def test_a_decision_is_about_one_thing() -> None:
-    with pytest.raises(ValidationError, match="not both"):
+    with pytest.raises(ValidationError, match="name one of them"):
         Approve(by="Ada", entity="ada", relation=triple_of(DRAFT.relations[0]))

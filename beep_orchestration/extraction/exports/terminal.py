@@ -130,7 +130,10 @@ def _fact(relation: Relation, names: dict[str, str]) -> "Text":
 
 def _sentence(text: str, span: Span) -> str:
     sentence = _line(text[span.start : span.end])
-    return sentence if len(sentence) <= _SENTENCE else sentence[: _SENTENCE - 1] + "…"
+    if len(sentence) <= _SENTENCE:
+        return sentence
+    last_blank = sentence.rfind(" ", _SENTENCE // 2, _SENTENCE - 1)
+    return f"{sentence[:last_blank]} …" if last_blank > 0 else f"{sentence[: _SENTENCE - 1]}…"
 
 
 def _line(text: str) -> str:
