@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from beep_orchestration.cli.invocation import AsJson, connected, print_json, print_text
+from beep_orchestration.cli.invocation import AsJson, connected, print_json, print_text, print_warning
 from beep_orchestration.cli.starting import read_text
 
 
@@ -26,21 +26,24 @@ def teach(
 
     A line is {"text": "...", "triples": [{"subject": "...", "relation": "...", "object": "..."}]}. Twenty to eighty
     sentences for each relation serve well. A name that is there is given the new examples; executions that were
-    started before keep theirs.
+    started before keep theirs. What teaches nothing is warned of.
 
-        beep teach films.jsonl --name films --ontology films.ttl
+        beep teach examples/teaching/films.jsonl --name films --ontology examples/teaching/films.ttl
 
-        beep start review.txt --examples films --ontology films.ttl
+        beep start examples/teaching/review.txt --examples films --ontology examples/teaching/films.ttl
     """
     from beep_orchestration.extraction import load_ontology, parse_examples  # noqa: PLC0415 - loads rdflib
-    from beep_orchestration.extraction.examples import check_examples  # noqa: PLC0415
+    from beep_orchestration.extraction.examples import check_examples, warnings_about  # noqa: PLC0415
 
     examples = parse_examples(read_text(file, "examples"))
     check_examples(examples, load_ontology(None if ontology is None else read_text(str(ontology), "ontology")))
     with connected(ctx) as service:
         service.teach(name, examples)
     triples = sum(len(example.triples) for example in examples)
+    warnings = warnings_about(examples)
+    for warning in warnings:
+        print_warning(warning)
     if as_json:
-        print_json({"name": name, "examples": len(examples), "triples": triples})
+        print_json({"name": name, "examples": len(examples), "triples": triples, "warnings": warnings})
     else:
         print_text(f"stored {name}: {len(examples):,} examples, {triples:,} triples")

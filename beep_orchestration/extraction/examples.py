@@ -1,12 +1,18 @@
 """Reading examples from a file: an object a line, `{"text", "triples": [{"subject", "relation", "object"}]}`."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 
 from pydantic import ValidationError
 
 from beep_orchestration.errors import InvalidInputError
+from beep_orchestration.extraction.demonyms import COUNTRIES
 from beep_orchestration.extraction.model import Example
+from beep_orchestration.extraction.names import date_key, folded
 from beep_orchestration.extraction.ontology import Ontology
+from beep_orchestration.refusals import first_fault
+
+_DATE = re.compile(r"0*(?P<year>\d{3,4})(?:-\d\d){0,2}")
 
 
 def parse_examples(text: str) -> tuple[Example, ...]:
@@ -34,14 +40,47 @@ def check_examples(examples: Sequence[Example], ontology: Ontology) -> None:
                 )
 
 
+def warnings_about(examples: Sequence[Example]) -> tuple[str, ...]:
+    """What of the examples teaches nothing: all of them, or those of a relation.
+
+    As the local extractor looks for names in a sentence (`taught.lessons`), though without reading it.
+    """
+    relations = dict.fromkeys(triple.relation for example in examples for triple in example.triples)
+    if not relations:
+        return ("no example has a triple, so nothing can be learned from them; write what each sentence states",)
+    taught = {
+        triple.relation
+        for example in examples
+        for triple in example.triples
+        if _stands_in(triple.subject, example.text) and _stands_in(triple.object, example.text)
+    }
+    return tuple(
+        f"nothing can be learned about {relation!r}: none of its triples has both of its names in its sentence; "
+        "write them as they stand there"
+        for relation in relations
+        if relation not in taught
+    )
+
+
+def _stands_in(name: str, text: str) -> bool:
+    sentence = folded(text)
+    is_written = folded(name) in sentence
+    date = _DATE.fullmatch(date_key(name))
+    has_year = date is not None and date["year"] in sentence
+    return is_written or has_year or any(folded(people) in sentence for people in _demonyms(name))
+
+
+def _demonyms(country: str) -> Iterator[str]:
+    return (demonym for demonym, known in COUNTRIES.items() if folded(known) == folded(country))
+
+
 def _parse(line: str, number: int) -> Example:
     try:
         return Example.model_validate_json(line, strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(("line", str(number), *map(str, first["loc"])))
+        path, problem, _ = first_fault(error)
         raise InvalidInputError(
-            field,
-            first["msg"][:1].lower() + first["msg"][1:],
+            f"line.{number}.{path}".rstrip("."),
+            problem,
             'write {"text": "...", "triples": [{"subject": "...", "relation": "...", "object": "..."}]}',
         ) from error

@@ -34,6 +34,11 @@ def clean_name(text: str) -> str:
     return unicodedata.normalize("NFC", prose).strip()
 
 
+def folded(text: str) -> str:
+    """Equal for texts that differ only in case, blanks or underscores."""
+    return re.sub(r"[\s_]+", "", text).casefold()
+
+
 def comparison_key(name: str) -> str:
     """Equal for names that differ only in case, quotes or the article."""
     return name.casefold().replace("’", "'").removeprefix("the ").strip(_QUOTES) or name.casefold()

@@ -45,7 +45,8 @@ def test_what_was_taught_is_in_the_input_that_names_it(
     beep: Beep, configured: Database, examples: Path, ontology: Path, notes: Path
 ) -> None:
     taught = beep("teach", examples, "--name", "films", "--ontology", ontology, "--json")
-    assert taught.json == {"name": "films", "examples": len(LINES), "triples": 3 * len(LINES)}
+    assert taught.json == {"name": "films", "examples": len(LINES), "triples": 3 * len(LINES), "warnings": []}
+    assert taught.err == ""
     started = beep("start", notes, "--examples", "films", "--ontology", ontology, "--json")
     assert started.code == 0, started.err
     assert _input_of(configured, started.json["execution_id"])["examples"] == LINES
@@ -72,6 +73,32 @@ def test_a_name_that_is_not_stored_is_refused_and_says_what_is(
     assert result.code == 1
     assert "examples: no set is stored under 'music'" in result.err
     assert "stored are: films" in result.err
+
+
+MAKER = {"subject": "Jaws", "relation": "film maker", "object": "Steven Spielberg"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "warned"),
+    [
+        ([("Nothing is stated.", [])], ["no example has a triple"]),
+        ([("It was well received.", [MAKER])], ["nothing can be learned about 'film maker'"]),
+        ([("Jaws was well received.", [MAKER])], ["nothing can be learned about 'film maker'"]),
+        ([("It was well received.", [MAKER]), ("Steven  Spielberg made JAWS.", [MAKER])], []),
+        ([("Jaws is of 1975.", [{"subject": "Jaws", "relation": "publication date", "object": "20 June 1975"}])], []),
+        ([("Jaws is an American film.", [MAKER | {"object": "United States of America"}])], []),
+    ],
+)
+def test_examples_that_teach_nothing_are_warned_of(
+    beep: Beep, examples: Path, ontology: Path, lines: list[tuple[str, list[dict[str, str]]]], warned: list[str]
+) -> None:
+    given = _written(examples, "\n".join(json.dumps({"text": text, "triples": told}) for text, told in lines))
+    taught = beep("teach", given, "--name", "films", "--ontology", ontology, "--json")
+    assert taught.code == 0
+    assert len(taught.json["warnings"]) == len(warned) == len(taught.err.splitlines())
+    for words, warning, line in zip(warned, taught.json["warnings"], taught.err.splitlines(), strict=True):
+        assert words in warning
+        assert line == f"warning: {warning}"
 
 
 def test_other_organizations_have_sets_of_their_own(configured: Database) -> None:

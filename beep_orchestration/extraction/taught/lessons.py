@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from beep_orchestration.extraction.demonyms import COUNTRIES
 from beep_orchestration.extraction.model import Example
-from beep_orchestration.extraction.names import date_key
+from beep_orchestration.extraction.names import date_key, folded
 from beep_orchestration.extraction.ontology import Ontology
 from beep_orchestration.extraction.taught.spans import WordSpan
 
@@ -64,15 +64,14 @@ def class_of_end(ontology: Ontology, relation: str, role: str) -> str:
 
 def ways_to_write(name: str) -> frozenset[str]:
     """The forms under which a name in a text is looked for."""
-    folded = _folded(name)
-    forms = {folded, f"date {_date(name)}"}
+    forms = {folded(name), f"date {_date(name)}"}
     if name in COUNTRIES:
-        forms.add(_folded(COUNTRIES[name]))
+        forms.add(folded(COUNTRIES[name]))
     return frozenset(forms)
 
 
 def _located(name: str, named: Mapping[str, list[WordSpan]]) -> list[WordSpan]:
-    return named.get(_folded(name)) or named.get(f"date {_date(name)}") or []
+    return named.get(folded(name)) or named.get(f"date {_date(name)}") or []
 
 
 def _date(name: str) -> str:
@@ -80,7 +79,3 @@ def _date(name: str) -> str:
     key = date_key(name)
     first_day = _FIRST_DAY.fullmatch(key)
     return first_day[1] if first_day else key
-
-
-def _folded(name: str) -> str:
-    return re.sub(r"[\s_]+", "", name).casefold()
