@@ -5,7 +5,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from beep_orchestration.errors import DagsterUnavailableError
+from beep_orchestration.errors import DagsterUnavailableError, JobNotLoadedError
 from beep_orchestration.persistence import ExecutionRow, RunRow
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ NEXT_RUN_TAG = "beep/next_run_id"
 DAGSTER_PARENT_TAG = "dagster/parent_run_id"
 DAGSTER_ROOT_TAG = "dagster/root_run_id"
 
+_JOB_NOT_FOUND = "PipelineNotFoundError"
+"""What the webserver calls it."""
 
 _DELETE_RUN = """
 mutation BeepDeleteRun($runId: String!) {
@@ -69,7 +71,10 @@ class DagsterClient:
         return f"{self.url}/runs/{dagster_run_id}"
 
     def launch(self, job_name: str, tags: dict[str, str]) -> str:
-        """Have a run of a job launched, or queued; its run id. A lost answer leaves a run that nobody knows of yet."""
+        """Have a run of a job launched, or queued; its run id. A lost answer leaves a run that nobody knows of yet.
+
+        Raises `JobNotLoadedError` too, if the code location has no such job, or is not there.
+        """
         try:
             return self._client.submit_job_execution(
                 job_name,
@@ -79,6 +84,8 @@ class DagsterClient:
                 tags=tags,
             )
         except Exception as error:  # the client raises its own error for all but connection failures of the transport
+            if error.args[:1] == (_JOB_NOT_FOUND,):
+                raise JobNotLoadedError(self.url, job_name) from error
             raise self._unavailable(error) from error
 
     def terminate(self, dagster_run_id: str) -> None:

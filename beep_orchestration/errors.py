@@ -12,6 +12,7 @@ BeepError
 ├── WorkflowNotFoundError        no such execution in this organization
 ├── WorkflowStateError           the execution's state does not allow the call
 ├── DagsterUnavailableError      Dagster did not answer; what is stored will be launched later
+├── JobNotLoadedError            Dagster has no job for the workflow type; what is stored waits until it has
 ├── DatabaseUnavailableError     PostgreSQL did not answer
 ├── SchemaVersionError           the schema is missing, older or newer than the code
 ├── ClaimLostError               this run may no longer commit for the execution
@@ -121,6 +122,18 @@ class DagsterUnavailableError(BeepError):
         self.cause = cause
         super().__init__(
             f"Dagster at {url} does not answer ({cause}); start it with 'beep up', or set BEEP_HOST and BEEP_PORT"
+        )
+
+
+class JobNotLoadedError(BeepError):
+    """Dagster answers, but the code that it has loaded does not have the workflow type, or does not load."""
+
+    def __init__(self, url: str, workflow_type: str) -> None:
+        self.url = url
+        self.workflow_type = workflow_type
+        super().__init__(
+            f"the code that Dagster at {url} has loaded does not have the workflow type {workflow_type!r}; name its "
+            "module in BEEP_WORKFLOW_MODULES where 'beep up' runs, and start that again"
         )
 
 

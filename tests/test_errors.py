@@ -73,6 +73,11 @@ CASES = [
         {"index": 7, "cause": "inputs[7]: text: is empty; give some; none of the executions was accepted"},
         ("extraction", "inputs[7]", "give some"),
     ),
+    Case(
+        errors.JobNotLoadedError("http://127.0.0.1:3000", "reading_list"),
+        {"url": "http://127.0.0.1:3000", "workflow_type": "reading_list"},
+        ("reading_list", "BEEP_WORKFLOW_MODULES", "beep up"),
+    ),
     Case(errors.WorkflowNotFoundError("id-1"), {"execution_id": "id-1"}, ("id-1", "beep list")),
     Case(
         errors.WorkflowStateError("id-1", "failed", "resume it"),

@@ -177,7 +177,7 @@ class Executions:
                 # clock_timestamp() is volatile, and so could not be looked up in the index
                 execution.c.launch_at <= func.statement_timestamp(),
                 had_parked | is_child if is_waiting else true(),
-                ~_has_open_run(),
+                ~has_open_run(),
                 ~is_paused(),
             )
             .order_by(execution.c.launch_at)
@@ -193,7 +193,7 @@ class Executions:
         due = select(func.min(execution.c.launch_at)).where(
             execution.c.status == ExecutionStatus.RUNNING,
             execution.c.launch_at <= func.statement_timestamp(),
-            ~_has_open_run(),
+            ~has_open_run(),
             ~is_paused(),
         )
         lag = func.extract("epoch", CLOCK - due.scalar_subquery())
@@ -205,7 +205,7 @@ class Executions:
             (execution.c.id == execution_id)
             & (execution.c.status == ExecutionStatus.RUNNING)
             & (execution.c.launch_at <= CLOCK)
-            & ~_has_open_run()
+            & ~has_open_run()
             & ~is_paused()
         )
         return self._connection.execute(_launched(due, next_try_seconds)).rowcount == 1
@@ -426,7 +426,8 @@ def _of(
     return statement if organization_id is None else statement.where(execution.c.organization_id == organization_id)
 
 
-def _has_open_run() -> Any:
+def has_open_run() -> Any:
+    """Whether a run carries the execution, or is to, as far as the tables know."""
     return select(run.c.id).where(run.c.workflow_execution_id == execution.c.id, run.c.outcome.is_(None)).exists()
 
 

@@ -12,7 +12,15 @@ query BeepReadiness {
   workspaceOrError {
     __typename
     ... on Workspace {
-      locationEntries { name loadStatus locationOrLoadError { __typename ... on PythonError { message } } }
+      locationEntries {
+        name
+        loadStatus
+        locationOrLoadError {
+          __typename
+          ... on RepositoryLocation { repositories { jobs { name } } }
+          ... on PythonError { message }
+        }
+      }
     }
     ... on PythonError { message }
   }
@@ -40,11 +48,13 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 class Readiness:
     """One answer of the webserver. `location_error` is None if the code location is loaded.
 
-    Heartbeats are Unix seconds by daemon type, of those that the instance requires; None for one that never beat.
+    `jobs` are the names of those that can be launched, in whichever code location they are. Heartbeats are Unix seconds
+    by daemon type, of those that the instance requires; None for one that never beat.
     """
 
     version: str
     location_error: str | None
+    jobs: frozenset[str]
     heartbeats: dict[str, float | None]
 
     def silent_since(self, moment: float) -> list[str]:
@@ -60,6 +70,7 @@ def find_readiness(url: str, code_location: str, *, timeout_seconds: float = 5.0
         return Readiness(
             version=answer["version"],
             location_error=_location_error(answer["workspaceOrError"], code_location),
+            jobs=_jobs(answer["workspaceOrError"]),
             heartbeats={status["daemonType"]: status["lastHeartbeatTime"] for status in statuses if status["required"]},
         )
     except (OSError, HTTPException, ValueError, KeyError, TypeError):
@@ -95,6 +106,12 @@ def ask(url: str, body: dict[str, Any], timeout_seconds: float) -> Any:
     )
     with _opener.open(request, timeout=timeout_seconds) as response:
         return json.load(response)
+
+
+def _jobs(workspace: dict[str, Any]) -> frozenset[str]:
+    loaded = (entry["locationOrLoadError"] or {} for entry in workspace.get("locationEntries", ()))
+    repositories = (repository for location in loaded for repository in location.get("repositories", ()))
+    return frozenset(job["name"] for repository in repositories for job in repository["jobs"])
 
 
 def _location_error(workspace: dict[str, Any], code_location: str) -> str | None:

@@ -4,12 +4,17 @@ import socket
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from beep_orchestration import doctor
+from beep_orchestration.ids import WorkflowExecutionId
+from beep_orchestration.persistence import Database
+from beep_orchestration.persistence.stuck import Stuck, Trouble
 from beep_orchestration.settings import load_settings
 from beep_orchestration.supervisor import Services
 from beep_orchestration.supervisor.home import free_port
 from tests.cli.conftest import Beep, Result
+from tests.factories import accepted, claimed
 
 
 def _problems(result: Result) -> dict[str, dict[str, str]]:
@@ -38,6 +43,33 @@ def test_absent_services_are_a_problem_with_its_remedy(beep: Beep) -> None:
     printed = beep("doctor").out
     assert "problem  webserver" in printed
     assert "beep up" in printed
+
+
+def test_executions_that_are_stuck_are_counted_and_one_is_named(beep: Beep, configured: Database) -> None:
+    result = beep("doctor", "--json")
+    assert "none of 0 under way is stuck" in [finding["detail"] for finding in result.json["findings"]]
+    with configured.transaction() as tables:
+        first = accepted(tables)
+        accepted(tables)
+        claimed(tables)
+        tables.connection.execute(
+            text("UPDATE knowledge_workflow_execution SET started_at = started_at - interval '1 hour', launch_at = "
+                 "launch_at - interval '1 hour'")
+        )  # fmt: skip
+    problem = _problems(beep("doctor", "--json"))["executions"]
+    assert problem["detail"] == f"2 stuck, due for a run that nobody launches: {first.id} and others"
+    assert problem["remedy"] == "run 'beep up'"  # the services do not run here
+
+
+@pytest.mark.parametrize("trouble", Trouble)
+def test_each_trouble_of_an_execution_has_its_remedy(trouble: Trouble) -> None:
+    execution_id = WorkflowExecutionId.new()
+    stuck = Stuck(trouble=trouble, workflow_type="reading_list", count=1, execution_id=execution_id)
+    finding = doctor._stuck(stuck, are_services_up=True)
+    assert not finding.is_well
+    assert finding.detail.startswith("1 stuck, ")
+    assert finding.detail.endswith(execution_id)
+    assert finding.remedy
 
 
 @pytest.mark.usefixtures("configured")

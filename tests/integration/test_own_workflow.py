@@ -1,7 +1,9 @@
 """The example of a workflow type of one's own, on the real services: by the service's path and by the UI's."""
 
+import logging
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
@@ -9,6 +11,7 @@ from dagster_graphql import DagsterGraphQLClient
 from pydantic import SecretStr
 
 from beep_orchestration.dagster_client import NEXT_RUN_TAG, PARKED_TAG
+from beep_orchestration.doctor import examine
 from beep_orchestration.errors import InvalidInputError, WorkflowStartError
 from beep_orchestration.ids import WorkflowExecutionId, execution_id_for_run
 from beep_orchestration.models import ExecutionStatus, RunOutcome, WorkflowStatus
@@ -17,6 +20,7 @@ from beep_orchestration.service import WorkflowService
 from beep_orchestration.settings import Settings, load_settings
 from beep_orchestration.supervisor import Services, running_services
 from beep_orchestration.supervisor.home import free_port
+from beep_orchestration.workflow_types import WORKFLOW_TYPES, get_workflow_type
 from tests.postgres import TEMPLATE, PostgresServer
 from tests.services import HOST
 from tests.waiting import wait_until
@@ -110,6 +114,21 @@ def test_the_launchpad_starts_one_too(service: WorkflowService, dagster: Dagster
     service.signal(execution_id, "verdict", {"is_good": False, "by": "Ada"})
     assert service.wait(execution_id, timeout_seconds=LONG_WAIT).status is ExecutionStatus.COMPLETED
     assert service.result(execution_id) == {"published": None}
+
+
+def test_a_type_that_the_services_do_not_have_is_told_as_such_and_its_execution_waits(
+    service: WorkflowService, own_services: Services, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("beep_orchestration"), "propagate", True)
+    known_here = replace(get_workflow_type("article_review"), name="unheard_of")
+    monkeypatch.setitem(WORKFLOW_TYPES, known_here.name, known_here)
+    execution_id = service.start(known_here.name, ARTICLE)
+    assert "is accepted and will be launched later: the code that Dagster" in caplog.text
+    assert "does not have the workflow type 'unheard_of'" in caplog.text
+    assert service.get_status(execution_id).status is ExecutionStatus.RUNNING
+    (finding,) = [found for found in examine(own_services.settings) if found.part == "executions"]
+    assert f"a workflow type that the services do not have, 'unheard_of': {execution_id}" in finding.detail
+    assert service.cancel(execution_id).cancelled_now
 
 
 def test_a_bad_input_is_refused_with_its_field(service: WorkflowService) -> None:

@@ -188,6 +188,12 @@ QUESTIONS = [
         f"ix_{EXECUTION}_launch_at",
         DUE + DUE * RUNS_OF_ONE + DUE // 2,
     ),
+    Question(
+        "stuck executions",
+        lambda t: t.stuck.list_all(patience_seconds=60, known_types=None),
+        f"ix_{EXECUTION}_launch_at",
+        RUNNING * (1 + 4 * RUNS_OF_ONE),
+    ),
     Question("children that run", lambda t: t.children.list_running(PARENT), f"uq_{EXECUTION}_child", CHILDREN),
     Question("children", lambda t: t.children.list_of_each([PARENT]), f"uq_{EXECUTION}_child", CHILDREN),
     Question("a child's parent", lambda t: t.executions.lock_parent(CHILD), f"pk_{EXECUTION}", 2),
