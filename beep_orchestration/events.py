@@ -47,6 +47,11 @@ class StateChanged(Told):
     change: StateChange
     epoch: int
     dagster_run_id: str | None = Field(default=None, description="the run that has claimed the execution")
+    worker: int | None = Field(
+        default=None,
+        description="which worker of that run it is, counted from 1: a run goes on in another one when its worker is "
+        "dead; in the history only",
+    )
     error: ErrorInfo | None = Field(default=None, description="why it failed; without the stack")
     waiting_for: tuple[Wait, ...] = Field(default=(), description="what it is parked for")
     child: WorkflowExecutionId | None = Field(default=None, description="the child that has started or ended")

@@ -5,6 +5,7 @@ them where the database's clock puts them.
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from operator import attrgetter
@@ -14,12 +15,14 @@ from beep_orchestration.events import (
     AttemptDue,
     AttemptEnded,
     AttemptStarted,
+    ExecutionEvent,
     HistoryEntry,
     RunEnded,
     RunLaunched,
+    StateChanged,
 )
 from beep_orchestration.ids import WorkflowExecutionId
-from beep_orchestration.models import WAIT, ActivityStatus
+from beep_orchestration.models import WAIT, ActivityStatus, StateChange
 from beep_orchestration.persistence import AttemptRow, Database, RunRow
 from beep_orchestration.watching import event_of
 
@@ -36,9 +39,20 @@ def read_history(database: Database, execution_id: WorkflowExecutionId) -> Itera
         yield from heapq.merge(
             _of_runs(tables.runs.list_of(execution_id)),
             _of_attempts(tables.activities.stream_attempts(execution_id)),
-            map(event_of, tables.signals.stream(execution_id)),
+            _with_workers(map(event_of, tables.signals.stream(execution_id))),
             key=_BY_TIME,
         )
+
+
+def _with_workers(events: Iterable[ExecutionEvent]) -> Iterator[HistoryEntry]:
+    """A worker claims the execution once, when it begins: so a run that claims again goes on in another worker."""
+    workers: Counter[str] = Counter()
+    for event in events:
+        if isinstance(event, StateChanged) and event.change is StateChange.CLAIMED and event.dagster_run_id is not None:
+            workers[event.dagster_run_id] += 1
+            yield event.model_copy(update={"worker": workers[event.dagster_run_id]})
+        else:
+            yield event
 
 
 def _of_runs(runs: Iterable[RunRow]) -> list[HistoryEntry]:

@@ -250,6 +250,13 @@ class WorkflowStatus(Model):
     dagster_url: str | None = Field(description="the newest run in the Dagster UI")
 
 
+class Started(Model):
+    """An execution was accepted: it is stored, and runs, or will."""
+
+    execution_id: WorkflowExecutionId
+    is_new: bool = Field(description="false if an earlier start with the idempotency key had accepted it")
+
+
 class ExecutionPage(Model):
     """A page of executions, newest first; `cursor` is None on the last one."""
 

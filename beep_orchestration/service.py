@@ -22,6 +22,7 @@ from beep_orchestration.errors import (
     DatabaseUnavailableError,
     IdempotencyConflictError,
     InvalidInputError,
+    JobNotLoadedError,
     ManyStartError,
     WorkflowNotFoundError,
     WorkflowStartError,
@@ -44,6 +45,7 @@ from beep_orchestration.models import (
     ModelUsage,
     Pruned,
     StageProgress,
+    Started,
     WorkflowStatus,
 )
 from beep_orchestration.persistence import Database, ExecutionRow, RunRow, WorkflowPersistence
@@ -136,6 +138,16 @@ class WorkflowService:
             WorkflowStartError: unknown type or invalid input, of which the cause names field and remedy.
             IdempotencyConflictError: the key was used with another input.
         """
+        return self.start_or_get(workflow_type, input, idempotency_key=idempotency_key).execution_id
+
+    def start_or_get(
+        self,
+        workflow_type: str,
+        input: Mapping[str, Any] | BaseModel,  # noqa: A002 - as in `start`
+        *,
+        idempotency_key: str | None = None,
+    ) -> Started:
+        """As `start`, and tells whether the execution is new."""
         with tracer.start_as_current_span("WorkflowService.start") as span:
             new = self._new_execution(workflow_type, input, idempotency_key)
             span.set_attribute("beep.execution_id", new.id)
@@ -145,7 +157,7 @@ class WorkflowService:
             faults.reached("after_execution_commit", new.id)
             if is_new and not is_paused:
                 self._launch(stored, [])
-            return stored.id
+            return Started(execution_id=stored.id, is_new=is_new)
 
     def signal_with_start(
         self,
@@ -376,7 +388,11 @@ class WorkflowService:
         limit: int = 50,
         cursor: str | None = None,
     ) -> ExecutionPage:
-        """A page of the organization's executions, newest first; give a page's cursor to get the next one."""
+        """A page of the organization's executions, newest first; give a page's cursor to get the next one.
+
+        Raises `InvalidInputError` for a limit, a cursor or a type that cannot be.
+        """
+        check_text("workflow_type", workflow_type, _LONGEST_NAME)
         with tracer.start_as_current_span("WorkflowService.list"), self._database.transaction() as tables:
             rows = tables.executions.list_newest(
                 self._organization_id,
@@ -395,8 +411,10 @@ class WorkflowService:
     def get_usage(self, *, account: str | None = None) -> dict[str, ModelUsage]:
         """What the organization's executions have consumed of language models, by activity type.
 
-        With an account, those only that were started with it. Executions that were removed count no more.
+        With an account, those only that were started with it. Executions that were removed count no more. Raises
+        `InvalidInputError` for an account that none can have.
         """
+        check_text("account", account, _LONGEST_NAME)
         with tracer.start_as_current_span("WorkflowService.getUsage"), self._database.transaction() as tables:
             return tables.model_calls.load_usage_of_account(self._organization_id, account)
 
@@ -516,7 +534,7 @@ class WorkflowService:
         kind = get_workflow_type(execution.workflow_type)
         try:
             run_id = self._dagster.launch(kind.job_name, tags_of_launch(execution, earlier))
-        except DagsterUnavailableError as error:
+        except (DagsterUnavailableError, JobNotLoadedError) as error:
             logger.warning("execution %s is accepted and will be launched later: %s", execution.id, error)
             return
         faults.reached("after_submit", execution.id)

@@ -4,12 +4,20 @@ Keyword arguments override single values; `tables` is the transaction in which t
 """
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
-from beep_orchestration.ids import OrganizationId, WorkflowActivityId, WorkflowExecutionId, WorkflowSignalId
-from beep_orchestration.models import ActivityStatus, ErrorInfo, ExecutionStatus
+from beep_orchestration.ids import (
+    OrganizationId,
+    WorkflowActivityId,
+    WorkflowExecutionId,
+    WorkflowModelCallId,
+    WorkflowSignalId,
+)
+from beep_orchestration.models import ActivityStatus, ErrorInfo, ExecutionStatus, ModelCallStatus
 from beep_orchestration.persistence import ExecutionRow, WorkflowPersistence
 from beep_orchestration.persistence.activities import NewAttempt
+from beep_orchestration.persistence.model_calls import NewModelCall
 from beep_orchestration.persistence.rows import NewExecution
 from beep_orchestration.persistence.signals import NewSignal
 
@@ -122,3 +130,27 @@ def with_signal(tables: WorkflowPersistence, execution_id: WorkflowExecutionId, 
     signal = replace(signal, **overrides)
     tables.signals.save([signal])
     return signal
+
+
+def with_model_call(
+    tables: WorkflowPersistence,
+    execution: ExecutionRow,
+    *,
+    account: str | None = None,
+    tokens: tuple[int, int] = (10, 2),
+) -> NewModelCall:
+    """A call to a language model that was answered and cost a half."""
+    call = NewModelCall(
+        id=WorkflowModelCallId.new(),
+        workflow_execution_id=execution.id,
+        organization_id=execution.organization_id,
+        account=account,
+        activity_name="mentions-0",
+        activity_type="mentions",
+        model="rules",
+        question_digest="",
+        expected_tokens=1,
+    )
+    tables.model_calls.begin(call)
+    tables.model_calls.end(call.id, ModelCallStatus.ANSWERED, tokens=tokens, cost=Decimal("0.5"))
+    return call

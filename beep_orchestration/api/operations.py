@@ -5,14 +5,23 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, RootModel
 
 from beep_orchestration.api.problems import RefusedError
 from beep_orchestration.errors import InvalidInputError
 from beep_orchestration.events import ExecutionEvent, HistoryEntry
 from beep_orchestration.extraction.growth import GrowingGraph, growing_graph
-from beep_orchestration.ids import WorkflowExecutionId, WorkflowSignalId
-from beep_orchestration.models import CancelResult, ExecutionPage, ExecutionStatus, Json, Model, WorkflowStatus
+from beep_orchestration.ids import WorkflowSignalId
+from beep_orchestration.models import (
+    CancelResult,
+    ExecutionPage,
+    ExecutionStatus,
+    Json,
+    Model,
+    ModelUsage,
+    Started,
+    WorkflowStatus,
+)
 from beep_orchestration.reviewing import Doubted, open_doubts
 from beep_orchestration.service import WorkflowService
 from beep_orchestration.workflow_types import ASSEMBLE, ENTITIES, EXTRACTION, MENTIONS, RELATIONS, WORKFLOW_TYPES
@@ -30,12 +39,6 @@ class StartRequest(Model):
     )
 
 
-class Started(Model):
-    """An execution was accepted: it is stored, and runs, or will."""
-
-    execution_id: WorkflowExecutionId
-
-
 class SignalRequest(Model):
     """A signal to an execution."""
 
@@ -47,6 +50,10 @@ class Sent(Model):
     """A signal was stored."""
 
     signal_id: WorkflowSignalId
+
+
+class Usage(RootModel[dict[str, ModelUsage]]):
+    """What calls to language models have consumed, by activity type; empty if there were none."""
 
 
 class Health(Model):
@@ -63,9 +70,17 @@ class ListQuery(Model):
     """Which executions are meant."""
 
     status: ExecutionStatus | None = None
-    workflow_type: str | None = None
+    workflow_type: str | None = Field(default=None, min_length=1, max_length=200)
     limit: int = Field(default=50, ge=1, le=1_000)
     cursor: str | None = Field(default=None, description="of the page before")
+
+
+class UsageQuery(Model):
+    """Whose usage is meant."""
+
+    account: str | None = Field(
+        default=None, min_length=1, max_length=200, description="only executions that were started with this account"
+    )
 
 
 class ProgressQuery(Model):
@@ -117,8 +132,7 @@ class Operation:
 
 def _start(call: Call) -> Started:
     request: StartRequest = call.body
-    execution_id = call.service.start(request.workflow_type, request.input, idempotency_key=call.key)
-    return Started(execution_id=execution_id)
+    return call.service.start_or_get(request.workflow_type, request.input, idempotency_key=call.key)
 
 
 def _list(call: Call) -> ExecutionPage:
@@ -189,6 +203,11 @@ def _review(call: Call) -> Doubted:
         detail = f"execution {call.execution_id} is of a workflow type whose facts nobody reviews"
         raise RefusedError(HTTPStatus.NOT_FOUND, "NoReview", detail, remedy="read its status for what it waits for")
     return Doubted(waiting=tuple(open_doubts(call.service, call.execution_id)))
+
+
+def _usage(call: Call) -> Usage:
+    query: UsageQuery = call.query
+    return Usage(call.service.get_usage(account=query.account))
 
 
 def _health(call: Call) -> Health:
@@ -309,6 +328,15 @@ OPERATIONS = (
         call=_review,
         answer_type=Doubted,
         refusals=(_NOT_FOUND, _CONFLICT),
+    ),
+    Operation(
+        name="usage",
+        method="GET",
+        path="/usage",
+        summary="What executions have consumed of language models, all of them or those of one account.",
+        call=_usage,
+        answer_type=Usage,
+        query=UsageQuery,
     ),
     Operation(
         name="health",

@@ -11,11 +11,13 @@ from beep_orchestration.cli.invocation import (
     ExecutionId,
     connected,
     console,
+    current_settings,
     print_error,
     print_json,
     print_text,
+    print_warning,
 )
-from beep_orchestration.errors import InvalidInputError, WorkflowStateError
+from beep_orchestration.errors import InvalidInputError, JobNotLoadedError, WorkflowStateError
 from beep_orchestration.models import PAUSE_SIGNAL, ExecutionStatus, ModelUsage, WorkflowStatus
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def status(ctx: typer.Context, execution_id: ExecutionId, *, as_json: AsJson = F
     with connected(ctx) as service:
         found = service.get_status(execution_id)
     _show(found, as_json=as_json)
+    _warn_of_unknown_types([found])
 
 
 def watch(
@@ -52,7 +55,9 @@ def watch(
 
     ended: dict[str, WorkflowStatus] = {}
     with connected(ctx) as service:
-        ids = [service.get_status(execution_id).execution_id for execution_id in execution_ids]
+        found = [service.get_status(execution_id) for execution_id in execution_ids]
+        _warn_of_unknown_types(found)
+        ids = [each.execution_id for each in found]
         if as_json:
             for change in changes(service, ids):
                 print_json(change)
@@ -178,6 +183,7 @@ def list_executions(
     """
     with connected(ctx) as service:
         page = service.list(status=status, workflow_type=workflow_type, limit=limit, cursor=cursor)
+    _warn_of_unknown_types(page.executions)
     if as_json:
         print_json(page)
         return
@@ -223,6 +229,24 @@ def require_completed(ended: Iterable[WorkflowStatus]) -> None:
         print_error(WorkflowStateError(found.execution_id, found.status, reason))
     if others:
         raise typer.Exit(1)
+
+
+def _warn_of_unknown_types(found: Iterable[WorkflowStatus]) -> None:
+    """Say of which executions the services cannot launch the first run, because their code has not the type."""
+    waiting = {each.workflow_type for each in found if _waits_for_first_run(each)}
+    if not waiting:
+        return
+    from beep_orchestration.supervisor.readiness import find_readiness  # noqa: PLC0415 - not what every command needs
+
+    settings = current_settings()
+    readiness = find_readiness(settings.url, settings.code_location)
+    if readiness is not None and readiness.location_error is None:
+        for workflow_type in sorted(waiting - readiness.jobs):
+            print_warning(str(JobNotLoadedError(settings.url, workflow_type)))
+
+
+def _waits_for_first_run(found: WorkflowStatus) -> bool:
+    return found.status is ExecutionStatus.RUNNING and not found.dagster_run_ids
 
 
 def _document(service: "WorkflowService", execution_id: str) -> str:
@@ -286,7 +310,8 @@ def _spent(kind: str, usage: ModelUsage) -> str:
 
 def _row(found: WorkflowStatus) -> str:
     done = sum(stage.done for stage in found.activities.values())
+    present = "waits for its first run" if _waits_for_first_run(found) else found.current_activity or ""
     return (
         f"{found.execution_id}  {found.status:<9}  {found.started_at:%Y-%m-%d %H:%M:%S}  "
-        f"{found.workflow_type}  {done} done  {found.current_activity or ''}".rstrip()
+        f"{found.workflow_type}  {done} done  {present}".rstrip()
     )

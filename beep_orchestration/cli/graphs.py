@@ -34,6 +34,8 @@ def graph(
     """
     from beep_orchestration.extraction.model import Graph  # noqa: PLC0415
 
+    if as_json and graph_format not in {None, GraphFormat.JSON}:
+        raise typer.BadParameter("with --json the format is json: give one of the two", param_hint="--format")
     graph_format = graph_format or (GraphFormat.JSON if as_json else None)
     if graph_format is None and output is not None:
         raise typer.BadParameter("needs --format", param_hint="--output")

@@ -33,8 +33,14 @@ def history(
     execution_id: ExecutionId,
     *,
     history_format: Annotated[
-        HistoryFormat, typer.Option("--format", "-f", help="A table to read, or one JSON object per line.")
-    ] = HistoryFormat.TABLE,
+        HistoryFormat | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help="A table to read, which is the default, or one JSON object per line.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print every attempt, signal, run and change of state of an execution, in order.
@@ -42,7 +48,11 @@ def history(
     beep history ID
 
     beep history ID --format jsonl | jq -c 'select(.kind == "attempt_ended" and .status == "failed")'
+
+    With --json the format is jsonl: a history may be longer than the memory that reads it.
     """
+    if as_json and history_format is HistoryFormat.TABLE:
+        raise typer.BadParameter("a table is no JSON: give --json or --format table", param_hint="--format")
     show: Callable[[HistoryEntry], None] = _show_row
     if as_json or history_format is HistoryFormat.JSONL:
         show = print_json
@@ -87,6 +97,8 @@ def _details(change: StateChanged) -> str:
         ended = f": {change.child_status}" if change.child_status else ""
         return f" {change.child_name or ''}".rstrip() + f" {change.child}{ended}"
     run = f" by run {change.dagster_run_id}" if change.dagster_run_id else ""
+    if change.worker is not None and change.worker > 1:
+        run += f", which goes on in another worker, its number {change.worker}"
     signals = ", ".join(name for wait in change.waiting_for for name in wait.signals)
     return f"{run}{f' for {signals}' if signals else ''}{_reason(change.error)}"
 

@@ -10,6 +10,7 @@ import typer
 from beep_orchestration.cli.executions import require_completed
 from beep_orchestration.cli.invocation import AsJson, connected, console, print_error, print_json, print_text
 from beep_orchestration.errors import InvalidDocumentError, InvalidInputError, WorkflowStartError
+from beep_orchestration.models import Started
 
 if TYPE_CHECKING:
     from beep_orchestration.service import WorkflowService
@@ -78,16 +79,19 @@ def start(
     with connected(ctx) as service:
         for file in files:
             try:
-                execution_id = _start(service, file, document_id, shared, idempotency_key)
+                accepted = _start(service, file, document_id, shared, idempotency_key)
             except (InvalidInputError, WorkflowStartError, OSError) as error:
                 print_error(error, file)
                 is_bad = True
                 continue
-            started[execution_id] = file
+            started[accepted.execution_id] = file
             if as_json:
-                print_json({"execution_id": execution_id})
+                print_json(accepted)
+            elif accepted.is_new:
+                print_text(f"started {accepted.execution_id}  {file}")
             else:
-                print_text(f"started {execution_id}  {file}")
+                status = service.get_status(accepted.execution_id).status
+                print_text(f"exists already {accepted.execution_id}  {file}  {status}")
         if wait:
             _wait(service, started, as_json=as_json)
     if is_bad:
@@ -96,9 +100,9 @@ def start(
 
 def _start(
     service: "WorkflowService", file: str, document_id: str | None, shared: dict[str, Any], key: str | None
-) -> str:
+) -> Started:
     name = document_id or ("stdin" if file == STDIN else Path(file).name)
-    return service.start(
+    return service.start_or_get(
         "extraction", {"document_id": name, "text": read_text(file, "text"), **shared}, idempotency_key=key
     )
 

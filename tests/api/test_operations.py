@@ -9,11 +9,11 @@ import pytest
 
 from beep_orchestration.api.endpoints import MAXIMUM_HISTORIES
 from beep_orchestration.ids import WorkflowExecutionId
-from beep_orchestration.models import ExecutionPage, ExecutionStatus, WorkflowStatus
+from beep_orchestration.models import ExecutionPage, ExecutionStatus, ModelUsage, WorkflowStatus
 from beep_orchestration.persistence import Database
 from tests.api.conftest import serving, settings_of
 from tests.durability.workflow import end_sessions, signals
-from tests.factories import OTHER_ORGANIZATION, accepted, claimed, ended
+from tests.factories import OTHER_ORGANIZATION, accepted, claimed, ended, with_model_call
 from tests.waiting import wait_until
 
 DOCUMENT = {"document_id": "notes", "text": "Ada Lovelace met Charles Babbage in London."}
@@ -53,6 +53,8 @@ def test_a_key_starts_once_and_another_input_is_refused(api: httpx.Client) -> No
     key = {"Idempotency-Key": "order-17"}
     first = start(api, **key)
     assert start(api, **key) == first
+    assert api.post("/workflows", json=START, headers=key).json() == {"execution_id": first, "is_new": False}
+    assert api.post("/workflows", json=START).json()["is_new"] is True
     other = {"workflow_type": "extraction", "input": DOCUMENT | {"text": "Something else."}}
     refused = problem(api.post("/workflows", json=other, headers=key), 409)
     assert refused["type"] == "urn:beep:idempotency-conflict"
@@ -67,6 +69,26 @@ def test_executions_are_listed_in_pages(api: httpx.Client) -> None:
     )
     assert [each.execution_id for each in (*first.executions, *second.executions)] == started[::-1]
     assert api.get("/workflows", params={"status": "completed"}).json()["executions"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "field"), [("/workflows?workflow_type=a%00", "workflow_type"), ("/usage?account=a%00", "account")]
+)
+def test_a_name_that_cannot_be_stored_is_refused(api: httpx.Client, path: str, field: str) -> None:
+    assert problem(api.get(path), 422)["field"] == field
+
+
+def test_usage_is_told_by_activity_type_and_account(api: httpx.Client, database: Database) -> None:
+    assert api.get("/usage").json() == {}
+    with database.transaction() as tables:
+        with_model_call(tables, claimed(tables), account="june")
+        with_model_call(tables, claimed(tables))
+        with_model_call(tables, claimed(tables, organization_id=OTHER_ORGANIZATION), account="june")
+    told = api.get("/usage").json()
+    assert told == {"mentions": ModelUsage(calls=2, input_tokens=20, output_tokens=4, cost=1.0).model_dump()}
+    june = api.get("/usage", params={"account": "june"}).json()
+    assert june == {"mentions": ModelUsage(calls=1, input_tokens=10, output_tokens=2, cost=0.5).model_dump()}
+    assert api.get("/usage", params={"account": "july"}).json() == {}
 
 
 def test_a_signal_is_stored_once_per_key(api: httpx.Client, database: Database) -> None:

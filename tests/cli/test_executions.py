@@ -1,23 +1,23 @@
 import json
 import re
-from decimal import Decimal
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from beep_orchestration.ids import WorkflowExecutionId, WorkflowModelCallId
+from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.models import (
     ExecutionPage,
     ExecutionStatus,
-    ModelCallStatus,
     ModelUsage,
     RunOutcome,
     WorkflowStatus,
 )
 from beep_orchestration.persistence import Database
-from beep_orchestration.persistence.model_calls import NewModelCall
 from beep_orchestration.persistence.pauses import EVERYONE
 from tests.cli.conftest import Beep
-from tests.factories import ORGANIZATION, OTHER_ORGANIZATION, accepted, claimed, dagster_run_of, ended
+from tests.factories import ORGANIZATION, OTHER_ORGANIZATION, accepted, claimed, dagster_run_of, ended, with_model_call
 
 pytestmark = pytest.mark.usefixtures("configured")
 UNKNOWN = "knowledge_workflow_execution__00000000-0000-7000-8000-000000000001"
@@ -75,14 +75,23 @@ def test_an_unknown_id_and_one_of_another_organization_are_refused_alike(
 @pytest.mark.parametrize("command", COMMANDS_WITH_AN_ID, ids=lambda command: command[0])
 def test_text_that_is_no_id_is_refused(beep: Beep, command: list[str]) -> None:
     name, *others = command
-    assert "is not an id of knowledge_workflow_execution" in beep(name, "\x1b[31mnotes", *others).error
+    error = beep(name, "\x1b[31mnotes", *others).error
+    assert error.startswith("error: execution_id: ")
+    assert "is not an id of knowledge_workflow_execution; give knowledge_workflow_execution__<uuid>" in error
+
+
+def test_an_organization_that_is_no_id_is_refused_by_the_name_of_its_setting(
+    beep: Beep, environment: pytest.MonkeyPatch
+) -> None:
+    assert beep("--organization", "acme", "list").error.startswith("error: organization_id: 'acme' is not an id of ")
+    environment.setenv("BEEP_ORGANIZATION", "acme")
+    assert beep("list").error.startswith("error: BEEP_ORGANIZATION: 'acme' is not an id of ")
 
 
 def test_the_organization_can_be_named(beep: Beep, configured: Database) -> None:
     with configured.transaction() as tables:
         foreign = accepted(tables, organization_id=OTHER_ORGANIZATION).id
     assert beep("--organization", OTHER_ORGANIZATION, "status", foreign, "--json").json["execution_id"] == foreign
-    assert "shared_organization" in beep("--organization", "acme", "list").error
 
 
 def test_signal_is_stored_and_its_id_printed(beep: Beep, configured: Database) -> None:
@@ -164,6 +173,31 @@ def test_history_is_a_table_or_lines_of_json(beep: Beep, completed_id: str) -> N
         assert entries[-1]["change"] == "completed"
 
 
+@pytest.mark.parametrize("option", ["jsonl", "table"])
+def test_a_history_for_scripts_is_lines_of_json_whatever_else_is_asked(
+    beep: Beep, completed_id: str, option: str
+) -> None:
+    """`--json` is `--format jsonl`; a table is no JSON, and asking for both is wrong usage."""
+    both = beep("history", completed_id, "--json", "--format", option)
+    if option == "table":
+        assert (both.code, both.out) == (2, "")
+    else:
+        assert both.out == beep("history", completed_id, "--json").out
+
+
+def test_a_history_shows_that_a_run_went_on_in_another_worker(beep: Beep, configured: Database) -> None:
+    with configured.transaction() as tables:
+        execution = claimed(tables)
+        again = tables.executions.claim(execution.id, dagster_run_of(execution))
+        assert again is not None
+        tables.runs.claim(dagster_run_of(execution), again, 60)
+    first, second = [line for line in beep("history", execution.id).out.splitlines() if " claimed " in line]
+    assert first.endswith(f"claimed by run {dagster_run_of(execution)}")
+    assert second.endswith(f"claimed by run {dagster_run_of(execution)}, which goes on in another worker, its number 2")
+    entries = map(json.loads, beep("history", execution.id, "--json").out.splitlines())
+    assert [entry["worker"] for entry in entries if entry.get("change") == "claimed"] == [1, 2]
+
+
 def test_pause_and_resume_of_one_execution(beep: Beep, configured: Database) -> None:
     running = _running_id(configured)
     assert beep("pause", running, "--reason", "too dear", "--json").json == {"changed": True}
@@ -213,23 +247,58 @@ def test_usage_is_told_by_activity_type_and_account(beep: Beep, configured: Data
     assert beep("usage", "--json").json == {}
     with configured.transaction() as tables:
         for account, tokens in (("june", (1_000, 20)), (None, (5, 7))):
-            execution = claimed(tables)
-            call = NewModelCall(
-                id=WorkflowModelCallId.new(),
-                workflow_execution_id=execution.id,
-                organization_id=execution.organization_id,
-                account=account,
-                activity_name="mentions-0",
-                activity_type="mentions",
-                model="rules",
-                question_digest="",
-                expected_tokens=1,
-            )
-            tables.model_calls.begin(call)
-            tables.model_calls.end(call.id, ModelCallStatus.ANSWERED, tokens=tokens, cost=Decimal("0.5"))
+            with_model_call(tables, claimed(tables), account=account, tokens=tokens)
     assert beep("usage", "--account", "june").out == "mentions: 1,000 read, 20 written in 1 calls, cost 0.5000\n"
     assert beep("usage", "--account", "july").out == "no calls\n"
     assert beep("usage", "--json").json == {
         "mentions": ModelUsage(calls=2, input_tokens=1_005, output_tokens=27, cost=1.0).model_dump()
     }
     assert beep("--organization", OTHER_ORGANIZATION, "usage").out == "no calls\n"
+
+
+class Webserver(BaseHTTPRequestHandler):
+    """Answers as Dagster does whose code location has one job only."""
+
+    def do_POST(self) -> None:
+        entry = {
+            "name": "beep_orchestration",
+            "loadStatus": "LOADED",
+            "locationOrLoadError": {
+                "__typename": "RepositoryLocation",
+                "repositories": [{"jobs": [{"name": "extraction"}]}],
+            },
+        }
+        workspace = {"__typename": "Workspace", "locationEntries": [entry]}
+        instance = {"daemonHealth": {"allDaemonStatuses": []}}
+        content = json.dumps({"data": {"version": "1", "workspaceOrError": workspace, "instance": instance}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def webserver(environment: pytest.MonkeyPatch) -> Iterator[None]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Webserver) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        environment.setenv("BEEP_PORT", str(server.server_address[1]))
+        yield
+        server.shutdown()
+
+
+@pytest.mark.usefixtures("webserver")
+def test_that_the_services_lack_a_workflow_type_is_told_of_what_waits_for_a_run(
+    beep: Beep, configured: Database
+) -> None:
+    with configured.transaction() as tables:
+        known, unknown = accepted(tables), accepted(tables, workflow_type="reading_list")
+    assert beep("status", known.id).err == ""
+    for command in (["status", unknown.id], ["status", unknown.id, "--json"], ["list"], ["list", "--json"]):
+        result = beep(*command)
+        assert result.code == 0
+        (warning,) = result.err.splitlines()
+        assert "does not have the workflow type 'reading_list'; name its module in BEEP_WORKFLOW_MODULES" in warning
+    assert "extraction  0 done  waits for its first run\n" in beep("list").out

@@ -21,6 +21,8 @@ def test_json_has_entities_relations_and_statistics(beep: Beep, completed_id: Wo
     assert {"entities", "relations", "stats"} <= set(printed.json)
     assert [entity["name"] for entity in printed.json["entities"]] == ["Ada Lovelace", "London"]
     assert beep("graph", completed_id, "--json").out == printed.out
+    assert beep("graph", completed_id, "--json", "--format", "json").out == printed.out
+    assert beep("graph", completed_id, "--json", "--format", "turtle").code == WRONG_USAGE
 
 
 def test_every_format_can_be_read_by_its_readers(beep: Beep, completed_id: WorkflowExecutionId) -> None:

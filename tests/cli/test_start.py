@@ -28,7 +28,7 @@ def test_start_prints_the_id_and_says_that_the_launch_comes_later(
 ) -> None:
     result = beep("start", _file(tmp_path, "notes.txt"), "--json")
     assert result.code == 0
-    assert set(result.json) == {"execution_id"}
+    assert (set(result.json), result.json["is_new"]) == ({"execution_id", "is_new"}, True)
     assert "will be launched later" in result.err
     assert "beep up" in result.err
     with configured.transaction() as tables:
@@ -120,7 +120,9 @@ def test_a_malformed_ontology_is_refused(beep: Beep, tmp_path: Path) -> None:
 def test_a_key_used_again_gives_the_first_execution_or_a_conflict(beep: Beep, tmp_path: Path) -> None:
     file = _file(tmp_path, "notes.txt")
     first = beep("start", file, "--idempotency-key", "k", "--json").json
-    assert beep("start", file, "--idempotency-key", "k", "--json").json == first
+    assert beep("start", file, "--idempotency-key", "k", "--json").json == first | {"is_new": False}
+    again = beep("start", file, "--idempotency-key", "k").out
+    assert again == f"exists already {first['execution_id']}  {file}  running\n"
     assert "idempotency key 'k'" in beep("start", file, "--idempotency-key", "k", "--title", "other").error
 
 
