@@ -38,17 +38,22 @@ def race_and_wait(stage: Stage) -> list[Any]:
 
 
 def test_29_the_first_success_wins_and_the_others_are_interrupted(owners: Owners) -> None:
-    execution, interrupted = owners.start(), threading.Event()
+    execution, hanging, interrupted = owners.start(), threading.Event(), threading.Event()
 
     def hangs_until_interrupted() -> None:
         try:
+            hanging.set()
             hangs()
         finally:
             interrupted.set()
 
+    def is_quick() -> str:
+        assert hanging.wait(LONG_WAIT)
+        return "quick"
+
     def body(stage: Stage) -> list[Any]:
         slow = part(stage, "slow", hangs_until_interrupted)
-        return said(stage.first_of(slow=slow, quick=part(stage, "quick")))
+        return said(stage.first_of(slow=slow, quick=part(stage, "quick", is_quick)))
 
     owners.own(execution, body)
     assert owners.service.result(execution) == {"value": ["quick", "quick"]}
