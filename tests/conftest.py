@@ -5,9 +5,10 @@ import pytest
 pytest_plugins = ["tests.postgres", "tests.services", "tests.tracing"]
 
 SESSION_SERVICES = ("shared_installation", "services")
-"""Fixtures that start a whole installation, which costs processor time until the session ends."""
+"""Fixtures that start a whole installation, which costs processor time as long as it is there."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep a file in one process, and the tests of session-wide services; alone, a process takes tests as they come.
 
@@ -19,6 +20,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
     items.sort(key=_turn)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to go on if xdist does not know the groups: it would start every installation in every process."""
+    if getattr(session.config.option, "loadgroup", False):
+        strays = [item.nodeid for item in session.items if not item.nodeid.endswith(f"@{_group(item)}")]
+        if strays:
+            raise pytest.UsageError(f"this pytest-xdist does not keep groups together, for example {strays[0]}")
 
 
 def _group(item: pytest.Item) -> str:

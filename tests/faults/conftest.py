@@ -9,14 +9,19 @@ from tests.faults.installation import Installation, installed
 from tests.faults.invariants import wait_until_quiet
 
 ACTIVITY_TIMEOUT = 5.0
+ENVIRONMENT = {
+    "FAULTS_TIMEOUT": str(ACTIVITY_TIMEOUT),
+    "BEEP_WORKFLOW_MODULES": "examples.reading_list",
+    "BEEP_PARK_AFTER_SECONDS": "0.2",
+}
 SHORT = {"lease_seconds": 4.0, "launch_grace_seconds": 2.0}
 """Shorter than shipped: who waits for a lease waits for seconds. The campaign takes what is shipped."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_installation() -> Iterator[Installation]:
     """Real services on a real PostgreSQL, with a fork server that is warm."""
-    with installed({"FAULTS_TIMEOUT": str(ACTIVITY_TIMEOUT)}, **SHORT) as made:
+    with installed(ENVIRONMENT, **SHORT) as made:
         made.wait_completed([made.start(document(1))])
         yield made
         wait_until_quiet(
