@@ -164,6 +164,11 @@ class Owners:
         """A run that carries the execution as far as it goes."""
         return _own(self.instance, execution, self.service.get_status(execution).workflow_type, body, close)
 
+    def own_by(self, job: dg.JobDefinition, execution: WorkflowExecutionId) -> dg.ExecuteInProcessResult:
+        """A run of another job than those of the cases, which carries the execution as far as it goes."""
+        resolved = dg.Definitions(jobs=[job], resources=STAGE_RESOURCES).resolve_job_def(job.name)
+        return _carry(self.instance, execution, resolved)
+
     def own_and_die(self, execution: WorkflowExecutionId, body: Body, point: FaultPoint, subject: str) -> None:
         """A run whose process is killed at a fault point for that subject; then the time of its lease is over."""
         environment = {name: value for name, value in os.environ.items() if name.startswith("BEEP_")}
@@ -218,8 +223,13 @@ def _own(
     instance: dg.DagsterInstance, execution: WorkflowExecutionId, workflow_type: str, body: Body, close: Closing
 ) -> dg.ExecuteInProcessResult:
     _bodies.work, _bodies.close_up = body, close
-    job = _JOBS.resolve_job_def(workflow_type)
-    tags = launch_tags(execution, ORGANIZATION, workflow_type, 1, None)
+    return _carry(instance, execution, _JOBS.resolve_job_def(workflow_type))
+
+
+def _carry(
+    instance: dg.DagsterInstance, execution: WorkflowExecutionId, job: dg.JobDefinition
+) -> dg.ExecuteInProcessResult:
+    tags = launch_tags(execution, ORGANIZATION, job.name, 1, None)
     return job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
 
 

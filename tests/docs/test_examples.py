@@ -4,6 +4,7 @@ import os
 import py_compile
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,18 @@ import pytest
 from beep_orchestration.extraction import extract, parse_extraction_input
 from beep_orchestration.settings import Settings
 from beep_orchestration.supervisor import Services
-from tests.docs.pages import PAGES, README, ROOT, Page
+from tests.docs.pages import PAGES, README, ROOT, Page, page
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
 def test_the_readme_shows_the_example_as_it_is() -> None:
     assert README.blocks("python") == [(ROOT / "examples" / "service.py").read_text(encoding="utf-8")]
+
+
+def test_the_page_about_workflows_shows_a_part_of_its_example_as_it_is() -> None:
+    shown = page("workflows").blocks("python")[-1]
+    assert textwrap.indent(shown, "    ") in (ROOT / "examples" / "booking.py").read_text(encoding="utf-8")
 
 
 def test_the_example_is_as_short_as_it_looks() -> None:
