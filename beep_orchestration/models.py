@@ -237,7 +237,12 @@ class WorkflowStatus(Model):
     paused_at: datetime | None = Field(default=None, description="since when no activity starts, by the signal `pause`")
     paused_for: ErrorInfo | None = Field(default=None, description="the failure of an activity that paused it")
     parent_execution_id: WorkflowExecutionId | None = Field(default=None, description="the execution that started it")
-    children: tuple[Child, ...] = Field(default=(), description="executions that it has started, in that order")
+    children: tuple[Child, ...] = Field(
+        default=(), description="the first twenty executions that it has started; the list of its children has all"
+    )
+    children_by_status: dict[ExecutionStatus, int] = Field(
+        default={}, description="how many executions it has started, by how they stand"
+    )
     attempts: int = Field(description="attempts of all activities, retries included")
     language_model: dict[str, ModelUsage] = Field(
         default={}, description="what calls to a language model consumed, per activity type that made any"

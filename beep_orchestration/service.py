@@ -67,6 +67,7 @@ logger = logging.getLogger(__name__)
 _LAUNCHES_AT_ONCE = 4
 _LONGEST_RESTART_SECONDS = 30.0
 _WOKEN_AT_ONCE = 50
+_CHILDREN_IN_A_STATUS = 20
 _LONGEST_NAME = 200
 _LONGEST_KEY = 500
 _LONGEST_REASON = 2_000
@@ -233,9 +234,7 @@ class WorkflowService:
         """How an execution stands, in one consistent reading. Raises `WorkflowNotFoundError`."""
         with tracer.start_as_current_span("WorkflowService.getStatus"), self._database.transaction() as tables:
             execution = self._load(tables, execution_id)
-            usage = tables.model_calls.load_usage([execution.id])
-            children = tables.children.list_of_each([execution.id])
-            return self._status(execution, tables.runs.list_of(execution.id), usage, children[execution.id])
+            return self._statuses(tables, [execution])[0]
 
     def signal(
         self, execution_id: str, signal_name: str, payload: Mapping[str, Any], *, sender_key: str | None = None
@@ -309,7 +308,8 @@ class WorkflowService:
         """Let no activity start in any execution of the organization, or of the whole instance with `everyone`.
 
         Activities under way end and are recorded, then their runs park; what is started meanwhile is accepted and
-        waits. Holds until `end_organization_pause`, over restarts. False if it was paused already.
+        waits. After this returns none starts, nor does one that was about to. Holds until `end_organization_pause`,
+        over restarts. False if it was paused already.
         """
         check_text("reason", reason, _LONGEST_REASON)
         with self._database.transaction() as tables:
@@ -385,12 +385,14 @@ class WorkflowService:
         *,
         status: ExecutionStatus | None = None,
         workflow_type: str | None = None,
+        parent_execution_id: str | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> ExecutionPage:
-        """A page of the organization's executions, newest first; give a page's cursor to get the next one.
+        """A page of the organization's executions, or of one's children, newest first.
 
-        Raises `InvalidInputError` for a limit, a cursor or a type that cannot be.
+        Give a page's cursor to get the next one. Raises `InvalidInputError` for a limit, a cursor or a type that cannot
+        be, `InvalidIdError` for a parent.
         """
         check_text("workflow_type", workflow_type, _LONGEST_NAME)
         with tracer.start_as_current_span("WorkflowService.list"), self._database.transaction() as tables:
@@ -399,12 +401,10 @@ class WorkflowService:
                 limit=_checked_limit(limit),
                 status=status,
                 workflow_type=workflow_type,
+                parent_id=None if parent_execution_id is None else WorkflowExecutionId(parent_execution_id),
                 before=None if cursor is None else _parse_cursor(cursor),
             )
-            usage = tables.model_calls.load_usage([row.id for row in rows])
-            runs = tables.runs.list_of_each([row.id for row in rows])
-            children = tables.children.list_of_each([row.id for row in rows])
-            statuses = tuple(self._status(row, runs[row.id], usage, children[row.id]) for row in rows)
+            statuses = self._statuses(tables, rows)
         is_full = len(rows) == limit
         return ExecutionPage(executions=statuses, cursor=_cursor(rows[-1]) if is_full else None)
 
@@ -615,12 +615,23 @@ class WorkflowService:
             execution, runs = tables.executions.load(execution_id), tables.runs.list_of(execution_id)
         self._launch(execution, runs)
 
+    def _statuses(self, tables: WorkflowPersistence, executions: Sequence[ExecutionRow]) -> tuple[WorkflowStatus, ...]:
+        ids = [execution.id for execution in executions]
+        runs, usage = tables.runs.list_of_each(ids), tables.model_calls.load_usage(ids)
+        children = tables.children.list_first_of_each(ids, limit=_CHILDREN_IN_A_STATUS)
+        counts = tables.children.count_of_each(ids)
+        return tuple(
+            self._status(each, runs[each.id], usage.get(each.id, {}), children[each.id], counts[each.id])
+            for each in executions
+        )
+
     def _status(
         self,
         execution: ExecutionRow,
         runs: Sequence[RunRow],
-        usage: Mapping[WorkflowExecutionId, dict[str, ModelUsage]],
+        usage: dict[str, ModelUsage],
         children: tuple[Child, ...],
+        children_by_status: dict[ExecutionStatus, int],
     ) -> WorkflowStatus:
         run_ids = tuple(run.dagster_run_id for run in runs)
         stages = _in_order(execution)
@@ -634,8 +645,9 @@ class WorkflowService:
             activities=stages,
             parent_execution_id=execution.parent_execution_id,
             children=children,
+            children_by_status=children_by_status,
             attempts=sum(stage.attempts for stage in stages.values()),
-            language_model=usage.get(execution.id, {}),
+            language_model=usage,
             started_at=execution.started_at,
             updated_at=execution.updated_at,
             completed_at=execution.completed_at,

@@ -127,7 +127,7 @@ function took() {
 
 function renderHead() {
   tookField.textContent = took();
-  const head = JSON.stringify([status.status, status.paused_at, status.waiting_for, status.current_activity, status.attempts, status.error, status.dagster_url, status.children, doubts.length > 0, message]);
+  const head = JSON.stringify([status.status, status.paused_at, status.waiting_for, status.current_activity, status.attempts, status.error, status.dagster_url, status.children, status.children_by_status, doubts.length > 0, message]);
   const isAnswering = parts.head.contains(document.activeElement) && document.activeElement.tagName === "INPUT";
   if (head === shownHead || isAnswering) return; // a button that is replaced loses the click on it
   shownHead = head;
@@ -139,7 +139,11 @@ function renderHead() {
   if (status.dagster_url) facts.append(fact("run", element("a", { href: status.dagster_url, rel: "noreferrer", target: "_blank" }, "in the Dagster UI")));
   if (status.parent_execution_id) facts.append(fact("parent", link(status.parent_execution_id, "its parent")));
   if (status.children.length > 0) {
-    facts.append(fact("children", element("span", {}, ...status.children.flatMap((child) => [link(child.execution_id, child.name), ` ${child.status} `]))));
+    const counts = Object.entries(status.children_by_status);
+    const more = counts.reduce((sum, [, number]) => sum + number, -status.children.length);
+    const all = more > 0 ? element("a", { href: `/?parent_execution_id=${encodeURIComponent(id)}` }, `and ${more} more`) : "";
+    facts.append(fact("children", counts.map(([state, number]) => `${number} ${state}`).join(", ")));
+    facts.append(fact("by name", element("span", {}, ...status.children.flatMap((child) => [link(child.execution_id, child.name), ` ${child.status} `]), all)));
   }
   parts.head.replaceChildren(...[
     element("div", { class: "head" },

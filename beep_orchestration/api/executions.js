@@ -1,6 +1,7 @@
 "use strict";
 
 const main = document.getElementById("main");
+const parent = new URLSearchParams(location.search).get("parent_execution_id");
 const shown = { status: "", cursor: null, rows: [] };
 
 function progress(status) {
@@ -26,6 +27,12 @@ function row(status) {
     element("td", { class: "shrink" }, duration(end - new Date(status.started_at))));
 }
 
+function heading() {
+  if (parent === null) return element("div", {}, element("h1", {}, "Executions"));
+  const link = element("a", { class: "id", href: `/workflows/${encodeURIComponent(parent)}` }, parent);
+  return element("div", {}, element("h1", {}, "Children"), element("div", {}, "of ", link));
+}
+
 function render() {
   const select = element("select", { ariaLabel: "Which executions", onchange: (event) => { shown.status = event.target.value; load(); } },
     ...[["", "All"], ["running", "Running"], ["completed", "Completed"], ["failed", "Failed"], ["cancelled", "Cancelled"]].map(
@@ -35,7 +42,7 @@ function render() {
     element("thead", {}, element("tr", {}, ...heads.map(([text, kind]) => element("th", { class: kind, scope: "col" }, text)))),
     element("tbody", {}, ...shown.rows.map(row)));
   main.replaceChildren(element("section", { class: "card" },
-    element("div", { class: "head" }, element("div", {}, element("h1", {}, "Executions")), element("div", { class: "filters" }, select)),
+    element("div", { class: "head" }, heading(), element("div", { class: "filters" }, select)),
     shown.rows.length === 0
       ? element("p", { class: "empty" }, "None yet. Start one with  beep start FILE  or  POST /workflows.")
       : element("div", { class: "scroll" }, table),
@@ -46,6 +53,7 @@ function render() {
 async function load(cursor = null) {
   const query = new URLSearchParams({ limit: "50" });
   if (shown.status) query.set("status", shown.status);
+  if (parent) query.set("parent_execution_id", parent);
   if (cursor) query.set("cursor", cursor);
   try {
     const page = await (await ask(`/workflows?${query}`)).json();

@@ -11,7 +11,7 @@ from beep_orchestration.api.problems import RefusedError
 from beep_orchestration.errors import InvalidInputError
 from beep_orchestration.events import ExecutionEvent, HistoryEntry
 from beep_orchestration.extraction.growth import GrowingGraph, growing_graph
-from beep_orchestration.ids import WorkflowSignalId
+from beep_orchestration.ids import WorkflowExecutionId, WorkflowSignalId
 from beep_orchestration.models import (
     CancelResult,
     ExecutionPage,
@@ -71,6 +71,7 @@ class ListQuery(Model):
 
     status: ExecutionStatus | None = None
     workflow_type: str | None = Field(default=None, min_length=1, max_length=200)
+    parent_execution_id: WorkflowExecutionId | None = Field(default=None, description="whose children are meant")
     limit: int = Field(default=50, ge=1, le=1_000)
     cursor: str | None = Field(default=None, description="of the page before")
 
@@ -138,7 +139,11 @@ def _start(call: Call) -> Started:
 def _list(call: Call) -> ExecutionPage:
     query: ListQuery = call.query
     return call.service.list(
-        status=query.status, workflow_type=query.workflow_type, limit=query.limit, cursor=query.cursor
+        status=query.status,
+        workflow_type=query.workflow_type,
+        parent_execution_id=query.parent_execution_id,
+        limit=query.limit,
+        cursor=query.cursor,
     )
 
 

@@ -171,6 +171,9 @@ def list_executions(
     workflow_type: Annotated[
         str | None, typer.Option("--type", help="Only those of this workflow type.", show_default=False)
     ] = None,
+    parent: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only the children of this execution.", show_default=False)
+    ] = None,
     limit: Annotated[int, typer.Option(help="How many at most, up to 1000.")] = 50,
     cursor: Annotated[
         str | None, typer.Option(help="Go on where a page ended: the cursor that it printed.", show_default=False)
@@ -182,7 +185,9 @@ def list_executions(
     beep list --status failed --json | jq -r '.executions[].execution_id'
     """
     with connected(ctx) as service:
-        page = service.list(status=status, workflow_type=workflow_type, limit=limit, cursor=cursor)
+        page = service.list(
+            status=status, workflow_type=workflow_type, parent_execution_id=parent, limit=limit, cursor=cursor
+        )
     _warn_of_unknown_types(page.executions)
     if as_json:
         print_json(page)
@@ -192,7 +197,9 @@ def list_executions(
     if not page.executions:
         print_text("no executions" if cursor is None else "no more executions", style="dim")
     if page.cursor is not None:
-        print_text(f"more: beep list --cursor '{page.cursor}'", style="dim")
+        chosen = {"--status": status, "--type": workflow_type, "--parent": parent}
+        options = "".join(f" {name} {value}" for name, value in chosen.items() if value is not None)
+        print_text(f"more: beep list{options} --cursor '{page.cursor}'", style="dim")
 
 
 def usage(
@@ -281,6 +288,10 @@ def _facts(found: WorkflowStatus) -> list[tuple[str, str]]:
     facts += [(kind, f"{stage.done}/{stage.total}") for kind, stage in found.activities.items()]
     if found.parent_execution_id is not None:
         facts.append(("parent", str(found.parent_execution_id)))
+    if found.children:
+        counts = ", ".join(f"{number} {status}" for status, number in found.children_by_status.items())
+        more = sum(found.children_by_status.values()) > len(found.children)
+        facts.append(("children", f"{counts}; all: beep list --parent {found.execution_id}" if more else counts))
     facts += [("child", f"{child.name}: {child.status}, {child.execution_id}") for child in found.children]
     facts += [("waits", wait.describe()) for wait in found.waiting_for]
     if found.paused_at is not None:

@@ -145,6 +145,7 @@ class Executions:
         limit: int,
         status: ExecutionStatus | None = None,
         workflow_type: str | None = None,
+        parent_id: WorkflowExecutionId | None = None,
         before: tuple[datetime, WorkflowExecutionId] | None = None,
     ) -> list[ExecutionRow]:
         """A page of executions, newest first; `before` is the start time and id of the last one of the page before."""
@@ -153,6 +154,8 @@ class Executions:
             statement = statement.where(execution.c.status == status)
         if workflow_type is not None:
             statement = statement.where(execution.c.workflow_type == workflow_type)
+        if parent_id is not None:
+            statement = statement.where(execution.c.parent_execution_id == parent_id)
         if before is not None:
             statement = statement.where(tuple_(execution.c.started_at, execution.c.id) < tuple_(*before))
         statement = statement.order_by(execution.c.started_at.desc(), execution.c.id.desc()).limit(limit)

@@ -91,6 +91,16 @@ def test_usage_is_told_by_activity_type_and_account(api: httpx.Client, database:
     assert api.get("/usage", params={"account": "july"}).json() == {}
 
 
+def test_the_children_of_an_execution_are_listed(api: httpx.Client, database: Database) -> None:
+    with database.transaction() as tables:
+        parent = accepted(tables).id
+        child = accepted(tables, parent_execution_id=parent, child_name="one").id
+    page = ExecutionPage.model_validate(api.get("/workflows", params={"parent_execution_id": parent}).json())
+    assert [(each.execution_id, each.parent_execution_id) for each in page.executions] == [(child, parent)]
+    assert api.get(f"/workflows/{parent}").json()["children_by_status"] == {"running": 1}
+    assert problem(api.get("/workflows", params={"parent_execution_id": "x"}), 422)["field"] == "parent_execution_id"
+
+
 def test_a_signal_is_stored_once_per_key(api: httpx.Client, database: Database) -> None:
     execution = start(api)
     path, key = f"/workflows/{execution}/signals", {"Idempotency-Key": "pause-1"}

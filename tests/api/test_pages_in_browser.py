@@ -272,6 +272,21 @@ def test_a_parent_leads_to_its_children_and_back(browser: Chrome, url: str, data
     assert problems(browser) == []
 
 
+def test_a_parent_of_many_leads_to_the_list_of_its_children(browser: Chrome, url: str, database: Database) -> None:
+    with database.transaction() as tables:
+        parent = claimed(tables)
+        for number in range(22):
+            accepted(tables, parent_execution_id=parent.id, child_name=f"child-{number}")
+    browser.get(f"{url}/workflows/{parent.id}")
+    reads(browser, "22 running", "child-19 running")
+    browser.find_element(By.LINK_TEXT, "and 2 more").click()
+    wait_until(lambda: len(browser.find_elements(By.CSS_SELECTOR, "tbody tr")) == 22, description="all are listed")
+    browser.find_element(By.LINK_TEXT, parent.id).click()
+    reads(browser, "child-0 running")
+    assert browser.current_url.endswith(parent.id)
+    assert problems(browser) == []
+
+
 def test_texts_from_outside_are_shown_and_never_run(browser: Chrome, url: str, database: Database) -> None:
     graph = _graph()
     graph["entities"][0]["name"] = EVIL

@@ -139,6 +139,21 @@ def test_list_pages_and_filters(beep: Beep, configured: Database) -> None:
     assert f"beep list --cursor '{first.cursor}'" in printed
 
 
+def test_the_children_of_an_execution_are_counted_and_listed(beep: Beep, configured: Database) -> None:
+    with configured.transaction() as tables:
+        parent = accepted(tables).id
+        ids = [accepted(tables, parent_execution_id=parent, child_name=f"child-{n}").id for n in range(21)]
+    lines = beep("status", parent).out.splitlines()
+    assert f"children   21 running; all: beep list --parent {parent}" in lines
+    assert [line for line in lines if line.startswith("child ")] == [
+        f"child      child-{n}: running, {each}" for n, each in enumerate(ids[:20])
+    ]
+    assert f"children   21 running; all: beep list --parent {parent}" not in beep("status", ids[0]).out
+    page = beep("list", "--parent", parent, "--limit", 2)
+    assert [line.split()[0] for line in page.out.splitlines()[:2]] == [ids[20], ids[19]]
+    assert f"more: beep list --parent {parent} --cursor '" in page.out
+
+
 @pytest.mark.parametrize(("option", "value"), [("--limit", 0), ("--limit", 1001), ("--cursor", "yesterday")])
 def test_list_refuses_what_is_no_page(beep: Beep, option: str, value: object) -> None:
     assert option.strip("-") in beep("list", option, value).error

@@ -27,7 +27,7 @@ from beep_orchestration.parking import Parked, park
 from beep_orchestration.persistence import Database
 from beep_orchestration.service import WorkflowService
 from tests.durability.workflow import LONG_LEASE, claim, end_leases, load, running, start, statuses
-from tests.factories import ORGANIZATION
+from tests.factories import ORGANIZATION, accepted
 from tests.waiting import wait_until
 
 TYPE = "extraction"
@@ -77,7 +77,8 @@ def changes(service: WorkflowService, execution: WorkflowExecutionId) -> list[St
 
 def children_of(database: Database, execution: WorkflowExecutionId) -> dict[str, ExecutionStatus]:
     with database.transaction() as tables:
-        return {child.name: child.status for child in tables.children.list_of_each([execution])[execution]}
+        children = tables.children.list_first_of_each([execution], limit=1_000)[execution]
+    return {child.name: child.status for child in children}
 
 
 def test_a_name_is_one_child_and_its_first_input_counts(database: Database, service: WorkflowService) -> None:
@@ -408,6 +409,27 @@ def test_a_parent_that_waits_is_not_resumed_by_hand(database: Database, service:
     parked(database, execution)
     with pytest.raises(WorkflowStateError, match="it waits for its child"):
         service.resume(execution)
+
+
+def test_a_status_has_the_first_children_and_the_count_of_all(database: Database, service: WorkflowService) -> None:
+    """However many there are; a list of them comes in pages."""
+    names = [f"child-{number}" for number in range(25)]
+    with database.transaction() as tables:
+        parent, other = accepted(tables).id, accepted(tables).id
+        ids = [accepted(tables, parent_execution_id=parent, child_name=name).id for name in names]
+        accepted(tables, parent_execution_id=other, child_name="child-0")
+        for each in ids[:3]:
+            assert tables.executions.cancel(each)
+    statuses = {each.execution_id: each for each in service.list(limit=100).executions}
+    for found in (service.get_status(parent), statuses[parent]):
+        assert [(child.name, child.execution_id) for child in found.children] == list(zip(names, ids, strict=True))[:20]
+        assert found.children_by_status == {ExecutionStatus.CANCELLED: 3, ExecutionStatus.RUNNING: 22}
+    assert statuses[other].children_by_status == {ExecutionStatus.RUNNING: 1}
+    assert statuses[ids[0]].children_by_status == {}
+    first = service.list(parent_execution_id=parent, limit=20)
+    rest = service.list(parent_execution_id=parent, limit=20, cursor=first.cursor)
+    assert [each.execution_id for each in (*first.executions, *rest.executions)] == ids[::-1]
+    assert rest.cursor is None
 
 
 @pytest.mark.parametrize("how", ["cancelled", "completed"])

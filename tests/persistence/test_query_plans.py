@@ -195,7 +195,16 @@ QUESTIONS = [
         RUNNING * (1 + 4 * RUNS_OF_ONE),
     ),
     Question("children that run", lambda t: t.children.list_running(PARENT), f"uq_{EXECUTION}_child", CHILDREN),
-    Question("children", lambda t: t.children.list_of_each([PARENT]), f"uq_{EXECUTION}_child", CHILDREN),
+    Question(
+        "first children", lambda t: t.children.list_first_of_each([PARENT], limit=5), f"uq_{EXECUTION}_child", CHILDREN
+    ),
+    Question("children counted", lambda t: t.children.count_of_each([PARENT]), f"uq_{EXECUTION}_child", CHILDREN),
+    Question(
+        "page of children",
+        lambda t: t.executions.list_newest(ORGANIZATION, limit=5, parent_id=PARENT),
+        f"uq_{EXECUTION}_child",
+        CHILDREN,
+    ),
     Question("a child's parent", lambda t: t.executions.lock_parent(CHILD), f"pk_{EXECUTION}", 2),
     Question("runs of an execution", lambda t: t.runs.list_of(ONE), f"ix_{RUN}_execution", RUNS_OF_ONE),
     Question("run by Dagster's id", lambda t: t.runs.find("run-77-1"), f"uq_{RUN}_dagster_run_id", 1),
