@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from beep_orchestration.tables import pause
+from beep_orchestration.tables import execution, pause
 
 EVERYONE = "*"
 """In the place of an organization: all of them."""
@@ -28,7 +28,13 @@ class Pauses:
         self._connection = connection
 
     def save(self, organization_id: str, reason: str | None) -> bool:
-        """Pause an organization, or everyone; false, and no change, if that is so already."""
+        """Pause an organization, or everyone; false, and no change, if that is so already.
+
+        Waits for the transactions that are changing executions, and lets none change any more before this one is
+        committed. A statement sees the pauses of the moment at which it began: one that had to wait for its
+        execution's row would begin an activity although there is a pause by then. Readers are not kept waiting.
+        """
+        self._connection.execute(text(f"LOCK TABLE {execution.name} IN SHARE MODE"))
         statement = (
             insert(pause)
             .values(organization_id=organization_id, reason=reason, paused_at=func.clock_timestamp())

@@ -1,12 +1,16 @@
 """Pausing: activities under way end and are recorded, none starts; afterwards nothing is repeated."""
 
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
+from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from beep_orchestration.activities import ActivityRunner
+from beep_orchestration.children import Children
 from beep_orchestration.claims import Claim
 from beep_orchestration.errors import WorkflowStateError
 from beep_orchestration.ids import WorkflowExecutionId
@@ -21,6 +25,7 @@ from tests.durability.workflow import (
     FailsFirst,
     Journal,
     assert_consistent,
+    attempts,
     claim,
     completed,
     end_leases,
@@ -29,8 +34,11 @@ from tests.durability.workflow import (
     start,
     statuses,
 )
+from tests.factories import ORGANIZATION
+from tests.waiting import wait_until
 
 LONG_WAIT = 30.0
+DOCUMENT = {"document_id": "d", "text": "Ada met Grace."}
 
 
 def test_activities_under_way_end_and_none_starts(database: Database, service: WorkflowService) -> None:
@@ -138,6 +146,42 @@ def test_a_resume_that_comes_before_the_run_has_parked_is_not_lost(
     with database.transaction() as tables:
         assert park(tables, held, (wait,))
     assert service.launch_due() == 1
+
+
+@pytest.mark.parametrize("begins", ["an activity", "a child"])
+@pytest.mark.parametrize("everyone", [False, True])
+def test_nothing_begins_after_the_pause_although_its_commit_waited_for_a_lock_meanwhile(
+    database: Database, service: WorkflowService, begins: str, *, everyone: bool
+) -> None:
+    execution = start(database)
+    held = claim(database, execution)
+    with closing(ActivityRunner(database, held, lease_seconds=LONG_LEASE)) as runner:
+        children = Children(database, held, runner.waits(park_after_seconds=0))
+        with ThreadPoolExecutor(2) as pool, database.transaction() as sender:
+            sender.executions.load(execution, lock=True)  # as one who sends it a signal
+            if begins == "an activity":
+                beginning: Future[Any] = pool.submit(runner.run, STAGE, Journal().activities(1), concurrency=1)
+            else:
+                beginning = pool.submit(children.start, "one", "extraction", DOCUMENT)
+            wait_until(lambda: waiting_for_locks(database) == 1)
+            pausing = pool.submit(service.pause_organization, everyone=everyone)
+            wait_until(lambda: pausing.done() or waiting_for_locks(database) == 2)
+        assert pausing.result()
+        beginning.result()
+    with database.transaction() as tables:
+        (pause,) = tables.pauses.list_for(ORGANIZATION)
+    begun = [row.started_at for row in attempts(database, execution)]
+    begun += [child.started_at for child in service.list(parent_execution_id=execution).executions]
+    assert len(begun) == 1
+    assert begun[0] < pause.paused_at
+    service.end_organization_pause(everyone=everyone)
+
+
+def waiting_for_locks(database: Database) -> int:
+    """How many sessions wait for somebody else's transaction."""
+    statement = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with database.transaction() as tables:
+        return int(tables.connection.execute(text(statement)).scalar_one())
 
 
 def test_a_drained_instance_starts_no_activity(database: Database, service: WorkflowService) -> None:
