@@ -132,7 +132,7 @@ class Steward(Background):
         """Look for such parents, now and then."""
         while not self.stopping.wait(0.5):
             with suppress(*_AWAY):
-                for parent in families.failed_with_a_cancelled_child(self.installation):
+                for parent in families.failed_with_a_cancelled_child(self.installation.postgres):
                     self.installation.service.resume(parent)
                     self.resumed.append(parent)
 
@@ -147,7 +147,7 @@ class Onlooker(Background):
         """Look, as often as is cheap."""
         while not self.stopping.wait(0.2):
             with suppress(*_AWAY):
-                self.seen |= set(families.broken_now(self.installation))
+                self.seen |= set(families.broken_now(self.installation.postgres))
 
 
 @dataclass

@@ -102,23 +102,23 @@ class Campaign:
         made = self.installation
         with suppress(TimeoutError):
             wait_until(
-                lambda: not open_executions(made) and not families.failed_with_a_cancelled_child(made),
+                lambda: not open_executions(made) and not families.failed_with_a_cancelled_child(made.postgres),
                 SETTLE_SECONDS,
                 "all have ended",
             )
         with suppress(TimeoutError):
-            invariants.wait_until_quiet(made, [*accepted, *families.children_of(made, accepted)])
+            invariants.wait_until_quiet(made, [*accepted, *families.children_of(made.postgres, accepted)])
 
     def _report(self, started: Sequence[str], parents: Sequence[str], watchdog: Watchdog) -> dict[str, Any]:
         made, journal = self.installation, self.installation.journal
-        children = families.children_of(made, parents)
+        children = families.children_of(made.postgres, parents)
         accepted = [*started, *children]
         statement = "SELECT id, status FROM knowledge_workflow_execution WHERE id = ANY(%s)"
         statuses = {row[0]: row[1] for row in made.postgres.ask(statement, accepted)}
         stuck = [name for name in accepted if statuses.get(name) == "running"]
         lost = [name for name in accepted if statuses.get(name) not in ("completed", "running")]
         repeated = list(invariants.repetitions(made, accepted))
-        disagreements = [*invariants.disagreements(made, accepted), *families.broken_families(made, parents)]
+        disagreements = [*invariants.disagreements(made, accepted), *families.broken_families(made.postgres, parents)]
         begins = journal.begins(accepted)
         recoveries = [seconds for _, hit in self.hits if (seconds := hit.recovery(begins)) is not None]
         broken = [
