@@ -78,6 +78,12 @@ def is_calendar_date(name: str) -> bool:
     return re.search(r"\d{3,4}", name) is not None and re.search(r"\d{3,4} (?:years|months|days|hours)", name) is None
 
 
+def read_before(predicate: str, name: str) -> str:
+    """A predicate as one reads it before that name: 'born on' a day, but 'born in' 1910, March 1910 or the 1910s."""
+    is_longer_than_a_day = re.search(r"\b\d{4}(?:s|\b)", name) and not re.search(r"\b\d{1,2}(?:st|nd|rd|th)?\b", name)
+    return f"{predicate.removesuffix(' on')} in" if is_longer_than_a_day and predicate.endswith(" on") else predicate
+
+
 def acronym(name: str) -> str:
     """The initials of the capitalised words, folded: 'ibm' for 'International Business Machines'."""
     return "".join(word[0] for word in re.split(r"[\s\-]+", name) if word[:1].isupper()).casefold()

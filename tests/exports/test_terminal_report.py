@@ -33,6 +33,19 @@ def test_types_are_counted_and_a_relation_stands_with_its_sentence() -> None:
     assert "“Ada Lovelace was born in London.”" in report
 
 
+@pytest.mark.parametrize(
+    ("kind", "fact", "read"),
+    [
+        ("Date", ("Ada", "born on", "1815"), "Ada —born in→ 1815"),
+        ("Date", ("Ada", "born on", "10 December 1815"), "Ada —born on→ 10 December 1815"),
+        ("Work", ("Ada", "based on", "1815"), "Ada —based on→ 1815"),
+    ],
+)
+def test_a_predicate_is_read_as_its_date_asks(kind: str, fact: tuple[str, str, str], read: str) -> None:
+    text = "Ada was born on 10 December 1815."
+    assert read in printed(graph_of(text, {"Ada": "Person", fact[2]: kind}, [fact]), text)
+
+
 def test_the_report_says_who_found_and_who_reviewed_it() -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
     provenance = Provenance(

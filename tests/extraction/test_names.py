@@ -11,6 +11,7 @@ from beep_orchestration.extraction.names import (
     is_calendar_date,
     organization_key,
     person_words,
+    read_before,
     readable_ids,
 )
 
@@ -60,3 +61,21 @@ def test_ids_are_readable_and_keep_letters_of_any_script() -> None:
 def test_ids_are_unique(names: list[str]) -> None:
     ids = list(readable_ids(names))
     assert len(set(ids)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("predicate", "name", "read"),
+    [
+        ("born on", "1910", "born in"),
+        ("born on", "the year 1910", "born in"),
+        ("born on", "March 1910", "born in"),
+        ("founded on", "the 1950s", "founded in"),
+        ("born on", "10 March 1910", "born on"),
+        ("born on", "March 3rd, 1910", "born on"),
+        ("born on", "Monday", "born on"),
+        ("born in", "1910", "born in"),
+        ("director", "1910", "director"),
+    ],
+)
+def test_a_predicate_is_read_as_its_date_asks(predicate: str, name: str, read: str) -> None:
+    assert read_before(predicate, name) == read

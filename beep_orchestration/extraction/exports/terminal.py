@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from beep_orchestration.extraction.exports.characters import require_text_of, visible
 from beep_orchestration.extraction.model import Entity, Graph, Relation, Span
+from beep_orchestration.extraction.names import read_before
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,6 +18,7 @@ _NAMES_PER_TYPE = 8
 _RELATIONS = 20
 _SENTENCE = 220
 _PLAIN_WIDTH = 100
+_DATE = "Date"
 
 
 def to_terminal(graph: Graph, text: str) -> "RenderableType":
@@ -98,11 +100,11 @@ def _relations(graph: Graph, text: str) -> "list[RenderableType]":
     from rich.padding import Padding  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    names = {entity.id: _line(entity.name) for entity in graph.entities}
+    entities = {entity.id: entity for entity in graph.entities}
     surest = sorted(graph.relations, key=lambda relation: -relation.confidence)[:_RELATIONS]
     lines: list[RenderableType] = []
     for evidence, relations in _by_sentence(surest):
-        lines.extend(_fact(relation, names) for relation in relations)
+        lines.extend(_fact(relation, entities) for relation in relations)
         lines.extend(Padding(Text(f"“{_sentence(text, span)}”", style="dim italic"), (0, 0, 0, 4)) for span in evidence)
     if len(graph.relations) > len(surest):
         lines.append(Text(f"and {len(graph.relations) - len(surest):,} more relations", style="dim"))
@@ -117,13 +119,16 @@ def _by_sentence(relations: list[Relation]) -> Iterator[tuple[tuple[Span, ...], 
     yield from groups.items()
 
 
-def _fact(relation: Relation, names: dict[str, str]) -> "Text":
+def _fact(relation: Relation, entities: dict[str, Entity]) -> "Text":
     from rich.text import Text  # noqa: PLC0415
 
+    target = entities[relation.object]
+    is_date = target.type == _DATE
+    predicate = read_before(relation.predicate, target.name) if is_date else relation.predicate
     return Text.assemble(
-        (names[relation.subject], "bold"),
-        (f" —{_line(relation.predicate)}→ ", "green"),
-        (names[relation.object], "bold"),
+        (_line(entities[relation.subject].name), "bold"),
+        (f" —{_line(predicate)}→ ", "green"),
+        (_line(target.name), "bold"),
         (f"  {relation.confidence:.2f}", "dim"),
     )
 
