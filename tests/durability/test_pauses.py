@@ -2,7 +2,7 @@
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from typing import Any
 
@@ -37,7 +37,7 @@ from tests.durability.workflow import (
 from tests.factories import ORGANIZATION
 from tests.waiting import wait_until
 
-LONG_WAIT = 30.0
+LONG_WAIT, STORM = 30.0, 40
 DOCUMENT = {"document_id": "d", "text": "Ada met Grace."}
 
 
@@ -175,6 +175,46 @@ def test_nothing_begins_after_the_pause_although_its_commit_waited_for_a_lock_me
     assert len(begun) == 1
     assert begun[0] < pause.paused_at
     service.end_organization_pause(everyone=everyone)
+
+
+def test_pauses_signals_and_checkpoints_at_once_never_lock_each_other_out(
+    database: Database, service: WorkflowService
+) -> None:
+    """Who sends a signal holds the row before it changes it, and so might wait for who waits for it."""
+    execution, journal = start(database), Journal()
+    over = threading.Event()
+
+    def signals() -> int:
+        sent = 0
+        while not over.is_set():
+            service.signal(execution, "resume", {})
+            sent += 1
+        return sent
+
+    def pauses() -> None:
+        for _ in range(STORM):
+            assert service.pause_organization()
+            assert service.end_organization_pause()
+        over.set()
+
+    def carry(number: int) -> None:
+        end_leases(database, execution)
+        with running(database, execution, f"run-{number}") as runner, suppress(Parked):
+            runner.run(STAGE, journal.activities(300), concurrency=4)
+
+    with ThreadPoolExecutor(3) as pool:
+        senders = [pool.submit(signals) for _ in range(2)]
+        pausing = pool.submit(pauses)
+        runs = 0
+        while not over.is_set():
+            runs += 1
+            carry(runs)
+        pausing.result()
+        assert all(sender.result() for sender in senders)
+    carry(runs + 1)
+    assert completed(database, execution) == [f"{STAGE}-{number}" for number in sorted(range(300), key=str)]
+    assert set(journal.calls.values()) == {1}
+    assert_consistent(database, execution)
 
 
 def waiting_for_locks(database: Database) -> int:
