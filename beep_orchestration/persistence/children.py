@@ -2,25 +2,21 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import (
-    ARRAY,
-    BindParameter,
-    Connection,
-    TableValuedAlias,
-    Text,
-    any_,
-    bindparam,
-    case,
-    func,
-    select,
-    update,
-)
+from sqlalchemy import ARRAY, BindParameter, Connection, Text, any_, bindparam, case, func, select, update
 
 from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.models import Child, ExecutionStatus, StateChange
 from beep_orchestration.persistence.executions import CLOCK
 from beep_orchestration.persistence.state_changes import NEXT_SEQUENCE, told
 from beep_orchestration.tables import execution
+
+_CHILD = (
+    execution.c.id,
+    execution.c.child_name,
+    execution.c.workflow_type,
+    execution.c.status,
+    execution.c.started_at,
+)
 
 
 class ChildExecutions:
@@ -64,7 +60,7 @@ class ChildExecutions:
         self, execution_ids: Sequence[WorkflowExecutionId], *, limit: int
     ) -> dict[WorkflowExecutionId, tuple[Child, ...]]:
         """The first children of each of these executions, in the order of their start, by one statement."""
-        parents = _unnested(execution_ids)
+        parents = func.unnest(_ids(execution_ids)).table_valued("id", name="parent").render_derived()
         first = (
             select(*_CHILD)
             .where(execution.c.parent_execution_id == parents.c.id)
@@ -95,18 +91,5 @@ class ChildExecutions:
         return counts
 
 
-_CHILD = (
-    execution.c.id,
-    execution.c.child_name,
-    execution.c.workflow_type,
-    execution.c.status,
-    execution.c.started_at,
-)
-
-
 def _ids(execution_ids: Sequence[WorkflowExecutionId]) -> BindParameter[Sequence[str]]:
     return bindparam("ids", list(execution_ids), type_=ARRAY(Text))
-
-
-def _unnested(execution_ids: Sequence[WorkflowExecutionId]) -> TableValuedAlias:
-    return func.unnest(_ids(execution_ids)).table_valued("id", name="parent").render_derived()
