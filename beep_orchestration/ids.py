@@ -11,7 +11,7 @@ import uuid
 from typing import Any, ClassVar, Self
 
 from pydantic import GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from beep_orchestration.errors import InvalidIdError
 
@@ -138,6 +138,7 @@ def _pydantic_validator(cls: type[EntityId]) -> Any:
         try:
             return cls(value)
         except InvalidIdError as error:
-            raise ValueError(f"{error.problem}; {error.remedy}") from error
+            context = {"problem": error.problem, "remedy": error.remedy}
+            raise PydanticCustomError("invalid_id", "{problem}; {remedy}", context) from error
 
     return validate

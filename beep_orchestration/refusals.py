@@ -86,12 +86,15 @@ def refusal(error: ValidationError, root: str) -> InvalidInputError:
 def first_fault(error: ValidationError) -> tuple[str, str, str]:
     """The path of the first fault, what is wrong there, and what to do.
 
-    Validators of our own raise `ValueError("problem; remedy")`, of which the remedy may be left out.
+    Validators of our own raise `ValueError("problem; remedy")`, of which the remedy may be left out, or give both as
+    the context of their error if the problem repeats what they were given: that may have any signs in it.
     """
     first = error.errors(include_url=False, include_input=False)[0]
-    path = ".".join(str(part) for part in first["loc"])
+    path, context = ".".join(str(part) for part in first["loc"]), first.get("ctx", {})
+    if "remedy" in context:
+        return path, context["problem"], context["remedy"]
     if first["type"] == "value_error":
-        problem, _, remedy = str(first["ctx"]["error"]).partition("; ")
+        problem, _, remedy = str(context["error"]).partition("; ")
         return path, problem, remedy or _CORRECT
     return path, first["msg"][:1].lower() + first["msg"][1:], _REMEDIES.get(first["type"], _CORRECT)
 

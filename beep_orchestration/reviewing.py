@@ -102,15 +102,14 @@ def _numbered(doubts: Doubts, text: str) -> list[Doubt]:
 
 def _around(text: str, span: Span) -> str:
     """The words about a mention; where others are left out there is an ellipsis."""
-    before, after = text[: span.start], text[span.end :]
-    start = max(len(before) - _AROUND, 0)
-    kept_before, kept_after = before[start:], after[:_AROUND]
-    if start > 0 and not _is_between_words(before, start):
-        kept_before = _WORD_AT_START.sub("", kept_before)
-    if len(after) > _AROUND and not _is_between_words(after, _AROUND):
-        kept_after = _WORD_AT_END.sub("", kept_after)
-    words = " ".join((kept_before + text[span.start : span.end] + kept_after).split())
-    return f"{'… ' if start > 0 else ''}{words}{' …' if len(after) > _AROUND else ''}"
+    start, end = max(span.start - _AROUND, 0), min(span.end + _AROUND, len(text))
+    before, after = text[start : span.start], text[span.end : end]
+    if start > 0 and not _is_between_words(text, start):
+        before = _WORD_AT_START.sub("", before)
+    if end < len(text) and not _is_between_words(text, end):
+        after = _WORD_AT_END.sub("", after)
+    words = " ".join((before + text[span.start : span.end] + after).split())
+    return f"{'… ' if start > 0 else ''}{words}{' …' if end < len(text) else ''}"
 
 
 def _is_between_words(text: str, position: int) -> bool:

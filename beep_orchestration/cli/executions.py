@@ -1,6 +1,7 @@
 """Commands for executions that exist: ask, watch, signal, cancel, resume, list."""
 
 import json
+import shlex
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -197,9 +198,9 @@ def list_executions(
     if not page.executions:
         print_text("no executions" if cursor is None else "no more executions", style="dim")
     if page.cursor is not None:
-        chosen = {"--status": status, "--type": workflow_type, "--parent": parent}
-        options = "".join(f" {name} {value}" for name, value in chosen.items() if value is not None)
-        print_text(f"more: beep list{options} --cursor '{page.cursor}'", style="dim")
+        chosen = {"--status": status, "--type": workflow_type, "--parent": parent, "--limit": limit}
+        options = [part for name, value in chosen.items() if value is not None for part in (name, str(value))]
+        print_text(f"more: {shlex.join(['beep', 'list', *options, '--cursor', page.cursor])}", style="dim")
 
 
 def usage(

@@ -78,9 +78,9 @@ def _parse(line: str, number: int) -> Example:
     try:
         return Example.model_validate_json(line, strict=True)
     except ValidationError as error:
-        path, problem, _ = first_fault(error)
+        path, problem, remedy = first_fault(error)
         raise InvalidInputError(
             f"line.{number}.{path}".rstrip("."),
             problem,
-            'write {"text": "...", "triples": [{"subject": "...", "relation": "...", "object": "..."}]}',
+            remedy + '; write {"text": "...", "triples": [{"subject": "...", "relation": "...", "object": "..."}]}',
         ) from error

@@ -98,7 +98,9 @@ def test_the_children_of_an_execution_are_listed(api: httpx.Client, database: Da
     page = ExecutionPage.model_validate(api.get("/workflows", params={"parent_execution_id": parent}).json())
     assert [(each.execution_id, each.parent_execution_id) for each in page.executions] == [(child, parent)]
     assert api.get(f"/workflows/{parent}").json()["children_by_status"] == {"running": 1}
-    assert problem(api.get("/workflows", params={"parent_execution_id": "x"}), 422)["field"] == "parent_execution_id"
+    refused = problem(api.get("/workflows", params={"parent_execution_id": "x; y"}), 422)
+    assert refused["field"] == "parent_execution_id"
+    assert "'x; y' is not an id of knowledge_workflow_execution" in refused["detail"]
 
 
 def test_a_signal_is_stored_once_per_key(api: httpx.Client, database: Database) -> None:

@@ -1,5 +1,6 @@
 import json
 import re
+import shlex
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -136,7 +137,7 @@ def test_list_pages_and_filters(beep: Beep, configured: Database) -> None:
     assert beep("list", "--type", "no_such_type", "--json").json["executions"] == []
     printed = beep("list", "--limit", 2).out
     assert failed in printed
-    assert f"beep list --cursor '{first.cursor}'" in printed
+    assert f"more: beep list --limit 2 --cursor '{first.cursor}'" in printed
 
 
 def test_the_children_of_an_execution_are_counted_and_listed(beep: Beep, configured: Database) -> None:
@@ -151,7 +152,9 @@ def test_the_children_of_an_execution_are_counted_and_listed(beep: Beep, configu
     assert f"children   21 running; all: beep list --parent {parent}" not in beep("status", ids[0]).out
     page = beep("list", "--parent", parent, "--limit", 2)
     assert [line.split()[0] for line in page.out.splitlines()[:2]] == [ids[20], ids[19]]
-    assert f"more: beep list --parent {parent} --cursor '" in page.out
+    [_, command] = page.out.splitlines()[-1].split("more: beep ")
+    older = beep(*shlex.split(command))
+    assert [line.split()[0] for line in older.out.splitlines()[:2]] == [ids[18], ids[17]]
 
 
 @pytest.mark.parametrize(("option", "value"), [("--limit", 0), ("--limit", 1001), ("--cursor", "yesterday")])
