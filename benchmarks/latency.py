@@ -19,7 +19,7 @@ def first_execution(ours: Ours) -> Iterator[Result]:
 
 
 def latency(systems: Systems, *, quick: bool) -> Iterator[Result]:
-    samples = _samples(systems, rounds=5 if quick else 15)
+    samples = _samples(systems, rounds=3 if quick else 15)
     for peer, seconds in _slow_samples(systems, rounds=1 if quick else 3).items():
         yield compare(f"a latency, {peer}", samples["ours"], seconds, "s")
     for peer in samples.keys() - {"ours"}:

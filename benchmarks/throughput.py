@@ -9,7 +9,7 @@ from benchmarks.systems import Systems
 
 
 def throughput(systems: Systems, *, quick: bool) -> Iterator[Result]:
-    given, count, few = document(4), 40 if quick else 200, 4 if quick else 20
+    given, count, few = document(4), 40 if quick else 200, 3 if quick else 15
     own, stock, dbos = [], [], []
     for _ in range(1 if quick else 2):
         own.append(_measure(systems, systems.ours.mark, lambda: systems.ours.run_many(given, count), count))
