@@ -1,4 +1,4 @@
-"""The preload hook of the run launcher: a whole run, of which nothing is stored, in the process to be forked."""
+"""The hooks of the run launcher: a whole run, of which nothing is stored, before any fork; connections after it."""
 
 import threading
 
@@ -28,3 +28,9 @@ def rehearse() -> None:
             database.close()
     for thread in set(threading.enumerate()) - {threading.main_thread()}:
         thread.join()
+
+
+def warm_up() -> None:
+    """Open the connections of a run in a worker that waits for it. Raises `DatabaseUnavailableError`."""
+    with embedded.database_url(load_settings()) as url:
+        process_database(url).warm_up()

@@ -133,6 +133,7 @@ class ForkServer:
 
         def main() -> int:
             ours.close()
+            self._loaded.prepare()
             return wait_for_run(theirs, self._carry)
 
         with theirs, suppress(OSError):  # without one, a run forks its own, and tells what hinders that

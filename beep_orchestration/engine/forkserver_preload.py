@@ -8,6 +8,8 @@ import sys
 import sysconfig
 import threading
 import time
+import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +83,19 @@ class Loaded:
     instance: DagsterInstance
     """Warm, with no connection open: whichever process uses it opens its own."""
     sources: Sources
+    hooks: tuple[Callable[[], object], ...] = ()
+    """What prepares a process that was forked ahead of its run."""
+
+    def prepare(self) -> None:
+        """In such a process: open what its run needs. What cannot be opened now, the run meets and tells of."""
+        for prepare in (self._open_connection, *self.hooks):
+            try:
+                prepare()
+            except Exception:  # noqa: BLE001 - whatever it is
+                traceback.print_exc()
+
+    def _open_connection(self) -> None:
+        self.instance.get_run_records(limit=1)
 
 
 def load(settings: ForkServerSettings) -> Loaded:
@@ -96,13 +111,14 @@ def load(settings: ForkServerSettings) -> Loaded:
     instance.dispose()
     _resolve_jobs(deserialize_value(settings.repository_origin, RepositoryPythonOrigin))
     for hook in settings.preload:
-        _run_hook(hook)
+        _find_hook("preload", hook)()
+    prepare = tuple(_find_hook("prepare", hook) for hook in settings.prepare)
     files = _files_of_the_project(read_files.stop())
     sources = Sources({path: _stamp(path) for path in files}, loading_since_ns)
     gc.collect()
     _refuse_threads()
     gc.freeze()  # what is loaded by now stays: no collection in a worker touches, and so copies, its pages
-    return Loaded(instance, sources)
+    return Loaded(instance, sources, prepare)
 
 
 def _open_instance(instance_ref: InstanceRef) -> DagsterInstance:
@@ -158,15 +174,15 @@ def _resolve_jobs(origin: RepositoryPythonOrigin) -> None:
             create_execution_plan(recon_repository.get_reconstructable_job(name))
 
 
-def _run_hook(hook: str) -> None:
+def _find_hook(setting: str, hook: str) -> Callable[[], object]:
     module, _, name = hook.partition(":")
     try:
-        function = getattr(importlib.import_module(module), name)
+        function: Callable[[], object] = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigurationError(
-            f"run_launcher.config.preload: no function {hook!r} ({error}); write it as 'package.module:function'"
+            f"run_launcher.config.{setting}: no function {hook!r} ({error}); write it as 'package.module:function'"
         ) from error
-    function()
+    return function
 
 
 def _files_of_the_project(read_files: set[Path]) -> set[Path]:

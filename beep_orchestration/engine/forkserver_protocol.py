@@ -35,6 +35,7 @@ class ForkServerSettings(Message):
     instance_ref: str
     """Dagster's `InstanceRef`, serialised by Dagster."""
     preload: tuple[str, ...]
+    prepare: tuple[str, ...]
     idle_timeout_seconds: float
     start_timeout_seconds: int
 

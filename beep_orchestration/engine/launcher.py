@@ -64,6 +64,8 @@ class PreloadedRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         idle_timeout_seconds: float = 600.0,
         start_timeout_seconds: int = 120,
         inst_data: ConfigurableClassData | None = None,
+        *,
+        prepare: tuple[str, ...] = (),
     ) -> None:
         if sys.platform != "linux":
             raise ConfigurationError(
@@ -71,6 +73,7 @@ class PreloadedRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
                 "remove run_launcher from dagster.yaml to use Dagster's DefaultRunLauncher"
             )
         self._preload = preload
+        self._prepare = prepare
         self._termination_grace_seconds = termination_grace_seconds
         self._idle_timeout_seconds = idle_timeout_seconds
         self._start_timeout_seconds = start_timeout_seconds
@@ -91,6 +94,12 @@ class PreloadedRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
                 default_value=[],
                 description="functions without arguments ('package.module:function') to call once, before any fork",
             ),
+            "prepare": Field(
+                Array(StringSource),
+                default_value=[],
+                description="functions without arguments to call in each worker that was forked ahead of its run; what "
+                "they cannot do the run has to do itself",
+            ),
             "termination_grace_seconds": Field(
                 Float,
                 default_value=10.0,
@@ -109,7 +118,8 @@ class PreloadedRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> Self:
         """The launcher that `dagster.yaml` describes."""
-        return cls(**{**config_value, "preload": tuple(config_value["preload"])}, inst_data=inst_data)
+        hooks = {name: tuple(config_value[name]) for name in ("preload", "prepare")}
+        return cls(**{**config_value, **hooks}, inst_data=inst_data)
 
     def launch_run(self, context: LaunchRunContext) -> None:
         """Start a worker for the run; raises `DagsterLaunchFailedError` if there is none in the end.
@@ -161,6 +171,7 @@ class PreloadedRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             repository_origin=serialized,
             instance_ref=instance_ref,
             preload=self._preload,
+            prepare=self._prepare,
             idle_timeout_seconds=self._idle_timeout_seconds,
             start_timeout_seconds=self._start_timeout_seconds,
         )

@@ -4,7 +4,7 @@ import atexit
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from dagster import DagsterEventType, DagsterRunStatus, EventLogEntry
@@ -75,8 +75,9 @@ class PooledRunStorage(PostgresRunStorage):
 class PooledEventLogStorage(PostgresEventLogStorage):
     """Dagster's event log on an engine that it is given."""
 
-    def __init__(self, postgres_url: str, engine: Engine) -> None:
+    def __init__(self, postgres_url: str, engine: Engine, runs: PooledRunStorage) -> None:
         self._groups: EventGroups | None = None
+        self._runs = runs
         self.rehearsal: Connection | None = None
         super().__init__(postgres_url)
         self._engine = engine
@@ -104,6 +105,14 @@ class PooledEventLogStorage(PostgresEventLogStorage):
             self.store_together([event])
         else:
             self._groups.add(event)
+        if self.handles_run_events_in_store_event and event.is_dagster_event and event.get_dagster_event().is_job_event:
+            happened_at = datetime.fromtimestamp(event.timestamp, tz=UTC)
+            self._runs.handle_run_event(event.run_id, event.get_dagster_event(), happened_at)
+
+    @property
+    def handles_run_events_in_store_event(self) -> bool:
+        """Yes, for Dagster would load the run after each, to see whether a failed one is to be retried."""
+        return self.has_instance and not self._instance.run_retries_enabled
 
     def store_together(self, events: Sequence[EventLogEntry]) -> None:
         """Store events that are not of assets by one statement."""
@@ -177,7 +186,7 @@ class WorkflowStorage(DagsterPostgresStorage):
         )
         replace_lost_connections(engine)
         self._run_storage = PooledRunStorage(postgres_url, engine)
-        self._event_log_storage = PooledEventLogStorage(postgres_url, engine)
+        self._event_log_storage = PooledEventLogStorage(postgres_url, engine, self._run_storage)
         self._schedule_storage = PooledScheduleStorage(postgres_url, engine)
         DagsterStorage.__init__(self)  # type: ignore[arg-type, no-untyped-call]
         os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))

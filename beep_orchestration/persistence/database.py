@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -59,6 +59,7 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 5) -> None:
         self.engine = _new_engine(url, pool_size=pool_size, pool_pre_ping=True)
         self._statements = _new_engine(url, pool_size=1, isolation_level="AUTOCOMMIT")
+        event.listen(self._statements, "connect", _plan_once)
         self.notifications = Notifications(self.engine)
         self._rehearsal: Connection | None = None
         self._rehearsal_lock = threading.RLock()
@@ -125,6 +126,20 @@ class Database:
                 yield
             finally:
                 self._rehearsal = None
+        self._rehearse_statement()
+
+    def warm_up(self) -> None:
+        """Open the connections of a run ahead of it, and have the server plan what all runs ask; changes nothing.
+
+        Raises `DatabaseUnavailableError`.
+        """
+        nothing = WorkflowExecutionId.new()
+        with self.transaction() as tables:
+            tables.executions.find(nothing, lock=True)
+            tables.activities.load_latest(nothing, "")
+        self._rehearse_statement()
+
+    def _rehearse_statement(self) -> None:
         with self.statement() as tables:
             tables.checkpoints.write(
                 WorkflowExecutionId.new(),
@@ -182,9 +197,20 @@ def _prepare_session(connection: psycopg.Connection, _: object) -> None:
     And let the server end a transaction whose process is stopped or cut off in the middle of it: its locks would keep
     every successor from the claim.
     """
-    was_autocommit, connection.autocommit = connection.autocommit, True
-    connection.execute(
+    _execute_alone(
+        connection,
         f"SET TIME ZONE 'UTC'; SET idle_in_transaction_session_timeout = '{_SILENT_SECONDS}s'; "
-        f"SET lock_timeout = '{_LOCK_SECONDS}s'"
+        f"SET lock_timeout = '{_LOCK_SECONDS}s'",
     )
+
+
+def _plan_once(connection: psycopg.Connection, _: object) -> None:
+    """Let the server plan a statement when it is first executed, for any values, not ten times for the values given."""
+    _execute_alone(connection, "SET plan_cache_mode = force_generic_plan")
+    connection.prepare_threshold = 0
+
+
+def _execute_alone(connection: psycopg.Connection, statement: LiteralString) -> None:
+    was_autocommit, connection.autocommit = connection.autocommit, True
+    connection.execute(statement)
     connection.autocommit = was_autocommit

@@ -10,10 +10,22 @@ from dagster import DagsterEventType, DagsterRunStatus
 from beep_orchestration.engine.dagster_internals import DagsterLaunchFailedError
 from beep_orchestration.engine.warming import warm_up
 from beep_orchestration.settings import load_settings
+from tests.durability.workflow import end_sessions
 from tests.engine.installation import Installation, descriptors, installation, read, sockets
 from tests.waiting import wait_until
 
 HOOK = "def load():\n    print('hook has run', flush=True)\n"
+HOOKS_OF_WORKERS = """
+import os
+from pathlib import Path
+
+def fail():
+    raise RuntimeError("this hook cannot")
+
+def note():
+    with (Path(__file__).parent / "prepared").open("a") as prepared:
+        prepared.write(f"{os.getpid()}\\n")
+"""
 
 
 @pytest.fixture
@@ -110,12 +122,33 @@ def test_preload_hook_runs_once_before_the_fork(tmp_path: Path, monkeypatch: pyt
         assert log.read_text().count("hook has run") == 1
 
 
-def test_unknown_preload_hook_is_named(tmp_path: Path) -> None:
-    with installation(tmp_path, {"preload": ["json:no_such_function"]}) as dagster:
+def test_a_worker_that_was_forked_ahead_is_prepared_while_it_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hooks_of_test.py").write_text(HOOKS_OF_WORKERS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    with installation(tmp_path, {"prepare": ["hooks_of_test:fail", "hooks_of_test:note"]}) as dagster:
+        dagster.wait_for_status(dagster.launch("describe")[0], DagsterRunStatus.SUCCESS)
+        spare, prepared = dagster.wait_for_spare(), tmp_path / "prepared"
+        wait_until(
+            lambda: prepared.exists() and str(spare) in prepared.read_text().split(),
+            description="the process is prepared",
+        )
+        run_id, _ = dagster.launch("describe")
+        dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
+        assert dagster.worker(run_id).pid == spare
+        [log] = (tmp_path / "home" / "run_workers" / "servers").glob("*/server.log")
+        assert "this hook cannot" in log.read_text()
+
+
+@pytest.mark.parametrize("setting", ["preload", "prepare"])
+def test_unknown_hook_is_named(tmp_path: Path, setting: str) -> None:
+    with installation(tmp_path, {setting: ["json:no_such_function"]}) as dagster:
         run_id, _ = dagster.create_run("describe")
         with pytest.raises(DagsterLaunchFailedError) as caught:
             dagster.instance.submit_run(run_id, dagster.context.create_request_context())
-        assert "json:no_such_function" in str(caught.value.serializable_error_info)
+        error = str(caught.value.serializable_error_info)
+        assert f"run_launcher.config.{setting}: no function 'json:no_such_function'" in error
 
 
 def test_idle_server_ends_and_is_started_again(tmp_path: Path) -> None:
@@ -137,13 +170,54 @@ def test_server_keeps_no_connection_to_postgresql(
         dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
         dagster.wait_for_death(run_id)
         [server] = dagster.server_pids()
-        dagster.wait_for_spare()
+        spare = dagster.wait_for_spare()
+        wait_until(lambda: len(sockets(descriptors(spare))) > 1, description="the process has a connection of its own")
         assert len(sockets(descriptors(server))) == 2  # the one that it listens on, and the one to its spare
         assert [run.run_id for run in dagster.instance.get_runs()] == [run_id]  # what was rehearsed is not stored
         with dagster.instance.event_log_storage.index_connection() as connection:
             stored = connection.exec_driver_sql("SELECT DISTINCT run_id FROM event_logs").scalars().all()
         assert stored == [run_id]
         assert [log.name for log in Path(dagster.instance.storage_directory()).iterdir()] == [run_id]
+    load_settings.cache_clear()
+
+
+def test_a_worker_whose_connection_was_lost_while_it_waited_carries_its_run(
+    tmp_path: Path, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEEP_DATABASE_URL", empty_database_url)
+    load_settings.cache_clear()
+    storage = {"custom": {"module": "beep_orchestration.engine.storage", "class": "WorkflowStorage", "config": {}}}
+    with installation(tmp_path, storage=storage) as dagster:
+        dagster.wait_for_status(dagster.launch("describe")[0], DagsterRunStatus.SUCCESS)
+        spare = dagster.wait_for_spare()
+        wait_until(lambda: len(sockets(descriptors(spare))) > 1, description="the process has a connection of its own")
+        assert end_sessions(empty_database_url)
+        run_id, _ = dagster.launch("describe")
+        dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
+        assert dagster.worker(run_id).pid == spare
+    load_settings.cache_clear()
+
+
+def test_the_events_of_a_run_are_its_status_and_its_times(
+    tmp_path: Path, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With retries Dagster itself looks at what ends a run, to mark one that it will run again."""
+    monkeypatch.setenv("BEEP_DATABASE_URL", empty_database_url)
+    load_settings.cache_clear()
+    storage = {"custom": {"module": "beep_orchestration.engine.storage", "class": "WorkflowStorage", "config": {}}}
+    for enabled in (False, True):
+        folder = tmp_path / str(enabled)
+        folder.mkdir()
+        retries = {"enabled": enabled, "max_retries": 1}
+        with installation(folder, storage=storage, run_retries=retries) as dagster:
+            run_id, _ = dagster.launch("fail")
+            dagster.wait_for_status(run_id, DagsterRunStatus.FAILURE)
+            record = dagster.instance.get_run_record_by_id(run_id)
+            assert record is not None
+            assert record.start_time is not None
+            assert record.end_time is not None
+            assert record.start_time <= record.end_time
+            assert ("dagster/will_retry" in record.dagster_run.tags) is enabled
     load_settings.cache_clear()
 
 

@@ -184,3 +184,20 @@ def test_a_schema_that_lost_a_table_asks_for_migrate(database: Database) -> None
         connection.execute(text("DROP TABLE knowledge_workflow_signal"))
     with pytest.raises(SchemaVersionError), database.transaction() as tables:
         tables.signals.load(new_execution().id, limit=1)
+
+
+def test_what_all_checkpoints_are_written_by_is_planned_once(database: Database) -> None:
+    database.warm_up()
+    database.warm_up()
+    counted = text("SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE :pattern")
+    with database.statement() as tables:
+        assert tables.connection.execute(counted, {"pattern": "%WITH given%"}).all() == [(2, 0)]
+
+
+def test_connections_are_opened_ahead_without_a_change(database: Database) -> None:
+    database.warm_up()
+    with database.transaction() as tables:
+        in_transaction = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' AND datname = "
+        assert tables.connection.execute(text(in_transaction + "current_database()")).scalar_one() == 0
+        for table in ("execution", "activity", "signal", "run"):
+            assert tables.connection.execute(text(f"SELECT count(*) FROM knowledge_workflow_{table}")).scalar_one() == 0

@@ -3,6 +3,7 @@
 The statements are those of persistence itself, caught on their way to the driver and explained with their values.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -283,6 +284,23 @@ def test_an_index_answers_and_few_rows_are_touched(loaded_database: Database, qu
     assert question.index in plan.indexes
     assert plan.scanned_tables <= {PAUSE}
     assert plan.rows_touched <= question.most_rows
+
+
+def test_the_plan_of_a_checkpoint_for_any_values_scans_no_table(loaded_database: Database) -> None:
+    """The connection that writes checkpoints has them planned once, see `Database.statement`."""
+    sent: list[str] = []
+    with loaded_database.engine.connect() as connection, connection.begin() as transaction:
+        event.listen(connection, "before_cursor_execute", lambda _c, _cursor, statement, *_: sent.append(statement))
+        WorkflowPersistence(connection).checkpoints.write(
+            ONE, 0, current_activity=None, checkpoint=Checkpoint(), begun=[], completed=[], progress=[]
+        )
+        numbers: dict[str, int] = {}
+        statement = re.sub(r"%\((\w+)\)s", lambda m: f"${numbers.setdefault(m[1], len(numbers) + 1)}", sent[0])
+        (answer,) = connection.exec_driver_sql(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {statement}").scalar_one()
+        transaction.rollback()
+    nodes = list(_nodes(answer["Plan"]))
+    assert {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"} <= {PAUSE}
+    assert {f"pk_{EXECUTION}", f"pk_{ACTIVITY}"} <= {node.get("Index Name") for node in nodes}
 
 
 def test_the_loaded_rows_are_many(loaded_database: Database) -> None:
