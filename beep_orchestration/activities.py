@@ -155,6 +155,22 @@ class ActivityRunner:
         A stage may call this several times. What failed for good is not tried again before the execution is resumed:
         `ActivityFailedError` is raised as it was the first time, so that a stage which catches it goes on as it did.
         """
+        return self._run(activity_type, activities, concurrency=concurrency)
+
+    def run_last(self, activity_type: str, activity: Activity[Output]) -> Output:
+        """Run, or recall, the activity whose output is the execution's; nothing may follow.
+
+        Unless it was recorded before, its completion and the execution's are one transaction.
+        """
+        [output] = self._run(activity_type, [activity], concurrency=1, is_last=True)
+        if not self._is_ended:
+            self.end_stage(activity_type)
+            self.complete(as_json(output))
+        return output
+
+    def _run(
+        self, activity_type: str, activities: Sequence[Activity[Output]], *, concurrency: int, is_last: bool = False
+    ) -> list[Output]:
         latest = self._load_latest(activity_type)
         for activity in activities:
             self._raise_failure(activity, latest.get(activity.name))
@@ -166,12 +182,15 @@ class ActivityRunner:
             begin = self._count(activity_type, [activity.name for activity in activities], latest)
             redone = sum(1 for a in missing if a.name in latest and latest[a.name].status is ActivityStatus.COMPLETED)
             stage = self._stage(self._writer, activity_type, latest, concurrency, adapters)
+            stage.is_last = is_last and not self._counted[activity_type].unnamed
             try:
                 asyncio.run(stage.run(replace(begin, done=begin.done - redone), missing))
             finally:
                 outputs |= stage.outputs
                 self._counted[activity_type].outputs |= outputs
                 self._may_have_to_undo([(a, outputs[a.name]) for a in activities if a.name in outputs])
+            if stage.is_last and missing:
+                self._is_ended = self._counted[activity_type].is_ended = True
         elif missing:
             raise IncompleteStageError(self._claim.execution.id, activity_type, len(recorded), len(activities))
         return [cast(Output, outputs[activity.name]) for activity in activities]
@@ -250,6 +269,8 @@ class ActivityRunner:
         return _Stage(self._database, writer, self._signals, self._claim, activity_type, latest, concurrency, adapters)
 
     def _load_latest(self, activity_type: str) -> dict[str, ActivityRow]:
+        if activity_type not in self._claim.execution.checkpoint.stages.keys() | self._counted.keys():
+            return {}  # a type is counted in the transaction of its first attempt, if not before
         with self._database.transaction() as tables:
             return tables.activities.load_latest(self._claim.execution.id, activity_type)
 
@@ -374,6 +395,7 @@ class _Stage:
     outputs: dict[str, Any] = field(default_factory=dict)
     failure: BaseException | None = None
     is_paused: bool = False
+    is_last: bool = False
     ending: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, begin: BeginStage, activities: Sequence[Activity[Any]]) -> dict[str, Any]:
@@ -467,7 +489,8 @@ class _Stage:
     ) -> _Next | None:
         following = next(waiting, None) if self.failure is None and not self.is_paused else None
         is_due = following is not None and not following.wait_seconds
-        completed, *begun = self.writer.commit_together(complete, *([following.start] if following and is_due else []))
+        change = EndExecution(output=as_json(output), last=complete) if self.is_last else complete
+        completed, *begun = self.writer.commit_together(change, *([following.start] if following and is_due else []))
         await asyncio.wrap_future(completed)
         self.signals.forget(complete.attempt.id)
         self.outputs[activity.name] = output
@@ -605,6 +628,11 @@ def _compensation(activity: Activity[Any], output: Any, row: ActivityRow) -> Act
         timeout=activity.timeout,
         heartbeat_timeout=activity.heartbeat_timeout,
     )
+
+
+def as_json(output: Any) -> Json:
+    """An execution's output, a model or a JSON object, as it is stored."""
+    return output.model_dump(mode="json") if isinstance(output, BaseModel) else cast(Json, output)
 
 
 def retry_delay(policy: RetryPolicy, attempts_made: int, error: BaseException) -> float:

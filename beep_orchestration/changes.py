@@ -89,10 +89,11 @@ class StartChild:
 
 @dataclass(frozen=True, kw_only=True)
 class EndExecution:
-    """The execution is completed with an output, or failed with an error."""
+    """The execution is completed with an output, or failed with an error; `last` is the attempt that yielded it."""
 
     output: Json | None = None
     error: ErrorInfo | None = None
+    last: CompleteAttempt | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,7 @@ class ChangeGroup:
                     group.children.append(change)
                 case EndExecution():
                     group.ended.append(change)
+                    group.completed.extend([change.last] if change.last else [])
                 case ConfirmClaim():
                     pass
         return group

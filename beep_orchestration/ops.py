@@ -225,10 +225,9 @@ def assemble_graph_op(stage: Stage, chunks: Parts, entities: Parts, relations: P
         ),
         code_version="assemble-2",
     )
-    graphs: list[Graph] = stage.run([activity])
-    stage.complete(graphs[0])
-    stage.metadata |= graph_metadata(graphs[0])
-    return graphs
+    graph: Graph = stage.run_last(activity)
+    stage.metadata |= graph_metadata(graph)
+    return [graph]
 
 
 def _run_within_budget(stage: Stage, activities: Sequence[Activity[Any]]) -> list[Any]:

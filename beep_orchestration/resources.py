@@ -88,6 +88,10 @@ class ExecutionSession:
         """See `ActivityRunner.run`."""
         return self.runner.run(activity_type, activities, concurrency=concurrency)
 
+    def run_last(self, activity_type: str, activity: Activity[Output]) -> Output:
+        """See `ActivityRunner.run_last`."""
+        return self.runner.run_last(activity_type, activity)
+
     def load_outputs(self, activity_type: str) -> tuple[dict[str, Any], int]:
         """The recorded outputs of a type by activity name, and how many there have to be."""
         with self.database.transaction() as tables:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import dagster as dg
 from pydantic import BaseModel
 
-from beep_orchestration.activities import Activity
+from beep_orchestration.activities import Activity, as_json
 from beep_orchestration.errors import ConfigurationError
 from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.io_managers import checkpoint_io_manager
@@ -92,9 +92,17 @@ class Stage:
         returns as it is: a change to it is recorded nowhere, and a later run would not see it.
         """
         outputs = self.session.run(self.activity_type.name, activities, concurrency=concurrency)
-        self._outputs += outputs
-        self.metadata |= {"activities": len(self._outputs), **preview(self._outputs)}
+        self._show(outputs)
         return outputs
+
+    def run_last(self, activity: Activity[Output]) -> Output:
+        """As `run` and `complete` in one: the activity's output is the execution's, and nothing may follow.
+
+        Both are committed together, which is a transaction less.
+        """
+        output = self.session.run_last(self.activity_type.name, activity)
+        self._show([output])
+        return output
 
     def await_signal(self, *names: str, timeout: float | None = None) -> ReceivedSignal | None:
         """Wait for a signal of these names; None after `timeout` seconds on the database's clock.
@@ -174,7 +182,11 @@ class Stage:
     def complete(self, output: BaseModel | Json) -> None:
         """Commit the execution's output: it is completed, and nothing may follow."""
         self.end()
-        self.session.runner.complete(output.model_dump(mode="json") if isinstance(output, BaseModel) else output)
+        self.session.runner.complete(as_json(output))
+
+    def _show(self, outputs: Sequence[Any]) -> None:
+        self._outputs += outputs
+        self.metadata |= {"activities": len(self._outputs), **preview(self._outputs)}
 
     def _check_signals(self, names: Sequence[str]) -> None:
         for name in names:

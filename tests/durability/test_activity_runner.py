@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 
+from beep_orchestration import faults
 from beep_orchestration.activities import ActivityRunner, retry_delay
 from beep_orchestration.changes import StartAttempt
 from beep_orchestration.claims import Claim
@@ -523,3 +524,50 @@ def _make_pending_due_in(database: Database, execution_id: WorkflowExecutionId, 
 def _only_error(database: Database, execution_id: WorkflowExecutionId) -> ErrorInfo:
     (error,) = [row.error for row in attempts(database, execution_id) if row.error is not None]
     return error
+
+
+def test_the_last_activity_and_its_execution_are_completed_in_one_transaction(database: Database) -> None:
+    execution, journal = start(database), Journal()
+    seen: list[tuple[list[str], ExecutionStatus]] = []
+    points: list[faults.FaultPoint] = ["before_completion_commit", "after_checkpoint_commit"]
+    for point in points:
+        faults.inject(point, lambda _: seen.append((completed(database, execution), load(database, execution).status)))
+    with running(database, execution) as runner:
+        assert runner.run_last(STAGE, journal.activity(0, lambda: {"found": 7}, output_type=dict)) == {"found": 7}
+        assert runner.find_outputs(STAGE) == [{"found": 7}]
+    assert seen == [([], ExecutionStatus.RUNNING), ([f"{STAGE}-0"], ExecutionStatus.COMPLETED)]
+    with database.transaction() as tables:
+        assert tables.executions.load_output(execution) == {"found": 7}
+    assert_consistent(database, execution)
+
+
+def test_a_last_activity_that_was_recorded_before_is_recalled_and_completes_its_execution(database: Database) -> None:
+    execution, journal = start(database), Journal()
+    last = journal.activity(0, lambda: {"found": 7}, output_type=dict)
+    with running(database, execution) as runner:
+        runner.run(STAGE, [last, journal.activity(1)], concurrency=1)
+    with running(database, execution) as runner:
+        assert runner.run_last(STAGE, last) == {"found": 7}
+    assert journal.calls[last.name] == 1
+    assert load(database, execution).status is ExecutionStatus.COMPLETED
+    assert statuses(database, execution)[f"{STAGE}-1"] == ["failed"]  # the present code does not have it
+    assert load(database, execution).checkpoint.stages[STAGE].total == 1
+
+
+def test_a_last_activity_retires_what_the_present_code_does_not_have(database: Database) -> None:
+    execution, journal = start(database), Journal()
+    with running(database, execution) as runner:
+        runner.run(STAGE, [journal.activity(1)], concurrency=1)
+    with running(database, execution) as runner:
+        runner.run_last(STAGE, journal.activity(0, lambda: {"found": 7}, output_type=dict))
+    assert statuses(database, execution) == {f"{STAGE}-0": ["completed"], f"{STAGE}-1": ["failed"]}
+    assert load(database, execution).status is ExecutionStatus.COMPLETED
+    assert load(database, execution).checkpoint.stages[STAGE].total == 1
+
+
+def test_a_last_activity_that_fails_leaves_its_execution_running(database: Database) -> None:
+    execution, journal = start(database), Journal()
+    with running(database, execution) as runner, pytest.raises(ActivityFailedError):
+        runner.run_last(STAGE, journal.activity(0, FailsFirst([PermanentActivityError("no")]), output_type=dict))
+    assert load(database, execution).status is ExecutionStatus.RUNNING
+    assert_consistent(database, execution)

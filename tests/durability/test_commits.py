@@ -463,6 +463,30 @@ def test_a_change_that_the_tables_refuse_leaves_the_writer_at_work(database: Dat
     assert len(completed(database, execution)) == 1
 
 
+def test_an_execution_is_not_completed_with_an_output_that_the_tables_refuse(database: Database) -> None:
+    execution = start(database)
+    with writer_of(database, execution) as writer:
+        [attempt] = begun(database, writer, execution, 1)
+        refused = CompleteAttempt(attempt=attempt, output="no JSON")
+        with pytest.raises(DataError):
+            writer.commit(EndExecution(output={}, last=refused)).result(LONG_WAIT)
+        assert load(database, execution).status is ExecutionStatus.RUNNING
+        taken = CompleteAttempt(attempt=attempt, output="{}")
+        writer.commit(EndExecution(output={}, last=taken)).result(LONG_WAIT)
+    assert load(database, execution).status is ExecutionStatus.COMPLETED
+    assert completed(database, execution) == [attempt.activity_name]
+    assert_consistent(database, execution)
+
+
+def test_connections_that_were_opened_ahead_and_lost_since_are_replaced(database: Database, database_url: str) -> None:
+    execution, journal = start(database), Journal()
+    database.warm_up()
+    assert end_sessions(database_url)
+    with running(database, execution) as runner:
+        assert runner.run(STAGE, journal.activities(3), concurrency=2) == [0, 1, 2]
+    assert set(journal.calls.values()) == {1}
+
+
 def test_of_changes_that_belong_together_the_refused_one_takes_no_other_with_it(database: Database) -> None:
     execution = start(database)
     with writer_of(database, execution) as writer:

@@ -180,6 +180,7 @@ def assert_consistent(database: Database, execution_id: WorkflowExecutionId) -> 
     names = completed(database, execution_id)
     assert len(names) == len(set(names))
     stages = load(database, execution_id).checkpoint.stages
+    assert {row.activity_type for row in attempts(database, execution_id)} <= stages.keys()
     assert sum(stage.done for stage in stages.values()) == len(names)
     sent = signals(database, execution_id)
     assert [signal.sequence for signal in sent] == list(range(1, len(sent) + 1))

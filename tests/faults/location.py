@@ -37,6 +37,7 @@ _control = Control(_folder)
 _journal = Journal(_folder / "journal")
 _execution_id: str | None = None
 _run = ExecutionSession.run
+_run_last = ExecutionSession.run_last
 _start = Children.start
 _is_released = forkserver_worker._is_released
 _record_unknown_runs = sensors._record_unknown_runs
@@ -54,17 +55,22 @@ def journalled_run(
     session: ExecutionSession, activity_type: str, activities: Sequence[Activity[Any]], *, concurrency: int
 ) -> list[Any]:
     """As `ExecutionSession.run`, with a journal of the calls; what a fork server rehearses is no execution."""
+    watched = [_watched(session, activity) for activity in activities]
+    return _run(session, activity_type, watched, concurrency=concurrency)
+
+
+def journalled_run_last(session: ExecutionSession, activity_type: str, activity: Activity[Any]) -> Any:
+    """As `ExecutionSession.run_last`, with a journal of the call."""
+    return _run_last(session, activity_type, _watched(session, activity))
+
+
+def _watched(session: ExecutionSession, activity: Activity[Any]) -> Activity[Any]:
     global _execution_id  # noqa: PLW0603 - a worker carries one execution
     if session.database._rehearsal is not None:
-        return _run(session, activity_type, activities, concurrency=concurrency)
+        return activity
     _execution_id = session.execution_id
-    epoch = session.claim.epoch or 0
-    limit = float(os.environ.get(TIMEOUT_VARIABLE, "3600"))
-    watched = [
-        replace(activity, call=partial(_call, session.execution_id, epoch, activity), timeout=limit)
-        for activity in activities
-    ]
-    return _run(session, activity_type, watched, concurrency=concurrency)
+    call = partial(_call, session.execution_id, session.claim.epoch or 0, activity)
+    return replace(activity, call=call, timeout=float(os.environ.get(TIMEOUT_VARIABLE, "3600")))
 
 
 def started(children: Children, *child: Any) -> Any:
@@ -103,6 +109,7 @@ def _dispatcher_took(instance: dg.DagsterInstance, tables: WorkflowPersistence, 
 for _point in get_args(FaultPoint):
     faults.inject(cast(FaultPoint, _point), partial(reached, _point))
 ExecutionSession.run = journalled_run  # type: ignore[method-assign,assignment]
+ExecutionSession.run_last = journalled_run_last  # type: ignore[method-assign,assignment]
 Children.start = started  # type: ignore[method-assign]
 forkserver_worker._is_released = _worker_forked
 sensors._record_unknown_runs = _dispatcher_took
