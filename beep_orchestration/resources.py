@@ -28,6 +28,7 @@ from beep_orchestration.dagster_client import (
     WORKFLOW_VERSION_TAG,
 )
 from beep_orchestration.digests import canonical_digest
+from beep_orchestration.engine.coordinator import PromptRunCoordinator
 from beep_orchestration.errors import (
     ActivityFailedError,
     ClaimLostError,
@@ -233,10 +234,16 @@ class WorkflowResource(dg.ConfigurableResource[Any]):
 
 
 def _close(session: ExecutionSession, instance: dg.DagsterInstance) -> None:
-    """End the session, and let the UI's list of runs say what a parked one waits for."""
+    """End the session, let the UI's list of runs say what a parked one waits for, and give the run's place on."""
+    run_id = session.claim.dagster_run_id
     if session.close():
         says = "; ".join(wait.describe() for wait in session.parked)
-        instance.add_run_tags(session.claim.dagster_run_id, {PARKED_TAG: says})
+        instance.add_run_tags(run_id, {PARKED_TAG: says})
+    if isinstance(instance.run_coordinator, PromptRunCoordinator):
+        try:
+            instance.run_coordinator.launch_queued(ending=run_id)
+        except Exception as error:  # noqa: BLE001 - whatever it is: when this run has ended they are launched again
+            logger.warning("runs that wait are not launched before run %s has ended: %s", run_id, error)
 
 
 def _link_parked_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:

@@ -1,4 +1,4 @@
-"""Dagster's run queue without its tick: a run is launched when it is submitted, or when the run before it ends."""
+"""Dagster's run queue without its tick: a run is launched when it is submitted, or when the run before it is done."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,10 +40,15 @@ class PromptRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
                 return self._instance.launch_run(run.run_id, context.workspace)
         return super().submit_run(context)
 
-    def launch_queued(self) -> None:
-        """Launch the oldest queued runs for which there is room; called by a worker whose run has ended."""
+    def launch_queued(self, *, ending: str | None = None) -> None:
+        """Launch the oldest queued runs for which there is room; called by a worker when its run ends.
+
+        A run that is `ending`, by its id, does not count any more: its work is done, and what is left of it are a few
+        events. So there may be one run above the maximum, for that moment, and never two.
+        """
         with self._admission():
-            while (run := self._oldest_queued()) is not None and self._has_room() and self._is_prompt(run):
+            leaves = 0 if ending is None else self._count_in_progress(ending)
+            while (run := self._oldest_queued()) is not None and self._has_room(leaves) and self._is_prompt(run):
                 self._launch(run)
 
     def _launch(self, run: DagsterRun) -> None:
@@ -59,10 +64,13 @@ class PromptRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
         has_limits = bool(self.get_run_queue_config().tag_concurrency_limits)
         return isinstance(launcher, PreloadedRunLauncher) and not has_limits and launcher.is_ready(run)
 
-    def _has_room(self) -> bool:
-        in_progress = self._instance.get_runs_count(RunsFilter(statuses=IN_PROGRESS_RUN_STATUSES))
+    def _has_room(self, leaves: int = 0) -> bool:
         maximum = self.get_run_queue_config().max_concurrent_runs
-        return maximum == -1 or in_progress < maximum
+        return maximum == -1 or self._count_in_progress() - leaves < maximum
+
+    def _count_in_progress(self, *run_ids: str) -> int:
+        """Of those runs, or of all."""
+        return self._instance.get_runs_count(RunsFilter(run_ids=run_ids or None, statuses=IN_PROGRESS_RUN_STATUSES))
 
     def _oldest_queued(self) -> DagsterRun | None:
         queued = self._instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.QUEUED]), limit=1, ascending=True)
