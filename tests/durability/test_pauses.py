@@ -12,7 +12,7 @@ from sqlalchemy import text
 from beep_orchestration.activities import ActivityRunner
 from beep_orchestration.children import Children
 from beep_orchestration.claims import Claim
-from beep_orchestration.errors import WorkflowStateError
+from beep_orchestration.errors import DatabaseUnavailableError, WorkflowStateError
 from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.models import RESUME_SIGNAL, Wait
 from beep_orchestration.parking import Parked, park
@@ -35,6 +35,7 @@ from tests.durability.workflow import (
     statuses,
 )
 from tests.factories import ORGANIZATION
+from tests.postgres import opened
 from tests.waiting import wait_until
 
 LONG_WAIT, STORM = 30.0, 40
@@ -177,6 +178,23 @@ def test_nothing_begins_after_the_pause_although_its_commit_waited_for_a_lock_me
     service.end_organization_pause(everyone=everyone)
 
 
+def test_a_pause_that_waits_too_long_is_refused_and_keeps_nobody_waiting_any_more(
+    database: Database, database_url: str, service: WorkflowService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A VACUUM of the table conflicts with the pause of an organization, though not with commits."""
+    execution = start(database)
+    monkeypatch.setattr("beep_orchestration.persistence.database._LOCK_SECONDS", 1)
+    with opened(database_url) as impatient, ThreadPoolExecutor(2) as pool, database.engine.begin() as vacuum:
+        vacuum.execute(text("LOCK TABLE knowledge_workflow_execution IN SHARE UPDATE EXCLUSIVE MODE"))
+        pausing = pool.submit(_pause, impatient)
+        wait_until(lambda: waiting_for_locks(database) == 1)
+        sending = pool.submit(service.signal, execution, "pause", {})  # it has come after the pause
+        with pytest.raises(DatabaseUnavailableError, match="lock timeout"):
+            pausing.result(LONG_WAIT)
+        sending.result(LONG_WAIT)
+    assert not service.end_organization_pause()
+
+
 def test_pauses_signals_and_checkpoints_at_once_never_lock_each_other_out(
     database: Database, service: WorkflowService
 ) -> None:
@@ -215,6 +233,11 @@ def test_pauses_signals_and_checkpoints_at_once_never_lock_each_other_out(
     assert completed(database, execution) == [f"{STAGE}-{number}" for number in sorted(range(300), key=str)]
     assert set(journal.calls.values()) == {1}
     assert_consistent(database, execution)
+
+
+def _pause(database: Database) -> bool:
+    with database.transaction() as tables:
+        return tables.pauses.save(ORGANIZATION, None)
 
 
 def waiting_for_locks(database: Database) -> int:
