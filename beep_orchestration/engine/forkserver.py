@@ -138,24 +138,29 @@ class ForkServer:
 
         with theirs, suppress(OSError):  # without one, a run forks its own, and tells what hinders that
             self._spare = Spare(self._fork(main), ours)
-            self._watch(ours, self._dismiss_spare)
+            self._watch(ours, self._hear_spare)
 
     def _employ_spare(self, request: LaunchRequest, connection: socket.socket) -> int | None:
-        """The process that carries the run now; None if there was none."""
-        spare, self._spare = self._spare, None
-        if spare is None:
+        """The process that carries the run now; None if none is ready. No run waits for one to be."""
+        if self._spare is None or not self._spare.is_ready:
             return None
+        spare, self._spare = self._spare, None
         self._selector.unregister(spare.channel)
         if spare.employ(request, connection):
             return spare.pid
         os.waitpid(spare.pid, 0)
         return None
 
+    def _hear_spare(self) -> None:
+        if self._spare is not None and not self._spare.hear():
+            self._dismiss_spare()
+
     def _dismiss_spare(self) -> None:
-        """It ends when its channel is closed; or had ended."""
+        """It has done nothing yet, whatever it is at; or it had ended."""
         if self._spare is not None:
             self._selector.unregister(self._spare.channel)
             self._spare.channel.close()
+            os.kill(self._spare.pid, signal.SIGKILL)  # nobody else's: a child not waited for keeps its number
             os.waitpid(self._spare.pid, 0)
             self._spare = None
 

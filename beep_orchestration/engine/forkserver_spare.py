@@ -7,13 +7,23 @@ from dataclasses import dataclass
 
 from beep_orchestration.engine.forkserver_protocol import MAXIMUM_LINE_BYTES, LaunchRequest
 
+_READY = b"!"
 
-@dataclass(frozen=True)
+
+@dataclass
 class Spare:
     """The server's side: a child that has done nothing yet, and does nothing if this side is closed."""
 
     pid: int
     channel: socket.socket
+    is_ready: bool = False
+
+    def hear(self) -> bool:
+        """Learn that it is ready for a run; false if it has ended."""
+        self.is_ready = False
+        with suppress(OSError):
+            self.is_ready = self.channel.recv(len(_READY)) == _READY
+        return self.is_ready
 
     def employ(self, request: LaunchRequest, connection: socket.socket) -> bool:
         """Have it carry the run, for the launcher behind the connection; false if it does not live any more."""
@@ -24,8 +34,10 @@ class Spare:
 
 
 def wait_for_run(channel: socket.socket, carry: Callable[[LaunchRequest, socket.socket], int]) -> int:
-    """The spare's side: carry the run that it is given, if there is one; the process's exit code."""
-    with channel:
+    """The spare's side: say that it is ready, and carry the run that it is given, if any; the process's exit code."""
+    descriptors: list[int] = []
+    with channel, suppress(OSError):
+        channel.sendall(_READY)
         line, descriptors, _, _ = socket.recv_fds(channel, MAXIMUM_LINE_BYTES, 1)
     if not descriptors:
         return 0

@@ -112,6 +112,16 @@ class Installation:
         [spare] = wait_until(lambda: self.children(of_a_run=False), description="a process waits for a run")
         return spare
 
+    def wait_for_run_of(self, spare: int) -> tuple[str, Path]:
+        """A run that has succeeded in this process; those that come before it is ready have workers of their own."""
+
+        def carried() -> tuple[str, Path] | None:
+            run_id, files = self.launch("describe")
+            self.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
+            return (run_id, files) if self.worker(run_id).pid == spare else None
+
+        return wait_until(carried, description="the process that was forked ahead carries a run")
+
     def children(self, *, of_a_run: bool) -> list[int]:
         """The children of the fork server: workers, which have sessions of their own, or those that are none yet."""
         [server] = self.server_pids()
@@ -205,6 +215,7 @@ def _kill_all(made: Installation) -> None:
     for run in made.instance.get_runs():
         tag = run.tags.get(WORKER_TAG)
         if tag and WorkerIdentity.model_validate_json(tag).is_alive():
-            os.killpg(WorkerIdentity.model_validate_json(tag).pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it may end by itself in this moment
+                os.killpg(WorkerIdentity.model_validate_json(tag).pid, signal.SIGKILL)
     for pid in made.server_pids():
         os.kill(pid, signal.SIGKILL)

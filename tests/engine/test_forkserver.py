@@ -8,6 +8,7 @@ import yaml
 from dagster import DagsterEventType, DagsterRunStatus
 
 from beep_orchestration.engine.dagster_internals import DagsterLaunchFailedError
+from beep_orchestration.engine.launcher_process import find_start_time
 from beep_orchestration.engine.warming import warm_up
 from beep_orchestration.settings import load_settings
 from tests.durability.workflow import end_sessions
@@ -17,10 +18,14 @@ from tests.waiting import wait_until
 HOOK = "def load():\n    print('hook has run', flush=True)\n"
 HOOKS_OF_WORKERS = """
 import os
+import threading
 from pathlib import Path
 
 def fail():
     raise RuntimeError("this hook cannot")
+
+def hang():
+    threading.Event().wait()
 
 def note():
     with (Path(__file__).parent / "prepared").open("a") as prepared:
@@ -134,11 +139,26 @@ def test_a_worker_that_was_forked_ahead_is_prepared_while_it_waits(
             lambda: prepared.exists() and str(spare) in prepared.read_text().split(),
             description="the process is prepared",
         )
-        run_id, _ = dagster.launch("describe")
-        dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
-        assert dagster.worker(run_id).pid == spare
+        dagster.wait_for_run_of(spare)
         [log] = (tmp_path / "home" / "run_workers" / "servers").glob("*/server.log")
         assert "this hook cannot" in log.read_text()
+
+
+def test_a_worker_that_is_not_prepared_yet_keeps_no_run_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hooks_of_test.py").write_text(HOOKS_OF_WORKERS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    with installation(tmp_path, {"prepare": ["hooks_of_test:hang"]}) as dagster:
+        dagster.wait_for_status(dagster.launch("describe")[0], DagsterRunStatus.SUCCESS)
+        unready = dagster.wait_for_spare()
+        run_id, _ = dagster.launch("describe")
+        dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
+        assert dagster.worker(run_id).pid != unready
+        edit(dagster, 'ANSWER = "before"', 'ANSWER = "after"')
+        run_id, _ = dagster.launch("describe")
+        dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
+        wait_until(lambda: find_start_time(unready) is None, description="the process ends with its server's work")
 
 
 @pytest.mark.parametrize("setting", ["preload", "prepare"])
@@ -192,9 +212,7 @@ def test_a_worker_whose_connection_was_lost_while_it_waited_carries_its_run(
         spare = dagster.wait_for_spare()
         wait_until(lambda: len(sockets(descriptors(spare))) > 1, description="the process has a connection of its own")
         assert end_sessions(empty_database_url)
-        run_id, _ = dagster.launch("describe")
-        dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
-        assert dagster.worker(run_id).pid == spare
+        dagster.wait_for_run_of(spare)
     load_settings.cache_clear()
 
 
@@ -217,7 +235,10 @@ def test_the_events_of_a_run_are_its_status_and_its_times(
             assert record.start_time is not None
             assert record.end_time is not None
             assert record.start_time <= record.end_time
-            assert ("dagster/will_retry" in record.dagster_run.tags) is enabled
+            if enabled:
+                wait_until(lambda: "dagster/will_retry" in dagster.run(run_id).tags, description="the run is marked")  # noqa: B023 - called here
+            else:
+                assert "dagster/will_retry" not in record.dagster_run.tags
     load_settings.cache_clear()
 
 

@@ -64,9 +64,8 @@ def test_server_holds_no_connection_and_no_thread(dagster: Installation) -> None
 def test_a_run_is_carried_by_a_process_that_was_forked_ahead_of_it(dagster: Installation) -> None:
     dagster.wait_for_status(dagster.launch("describe")[0], DagsterRunStatus.SUCCESS)
     spare = dagster.wait_for_spare()
-    run_id, files = dagster.launch("describe")
-    dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
-    assert read(files / "process.json")["pid"] == dagster.worker(run_id).pid == spare
+    _, files = dagster.wait_for_run_of(spare)
+    assert read(files / "process.json")["pid"] == spare
     assert dagster.wait_for_spare() != spare
 
 
