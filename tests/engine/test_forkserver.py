@@ -25,7 +25,7 @@ def fail():
     raise RuntimeError("this hook cannot")
 
 def hang():
-    threading.Event().wait()
+    threading.Event().wait(60)  # whoever is left behind ends in the end
 
 def note():
     with (Path(__file__).parent / "prepared").open("a") as prepared:
