@@ -24,6 +24,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from beep_orchestration.extraction.llm.prompts import NONE
+from beep_orchestration.extraction.ontology import THING
 from tests.waiting import wait_until
 
 KEY = "sk-endpoint-of-the-tests"
@@ -205,7 +207,7 @@ def _mentions(text: str) -> list[dict[str, str]]:
 
 
 def _types(candidates: str, allowed: Sequence[str]) -> list[dict[str, Any]]:
-    types = [name for name in allowed if name != "none"]
+    types = [name for name in allowed if name not in (THING, NONE)]
     return [
         {"number": int(found["number"]), "type": types[_number(found["name"]) % len(types)]}
         for found in re.finditer(r"^(?P<number>\d+)\. (?P<name>.*?)(?: \(also .*)?$", candidates, re.MULTILINE)

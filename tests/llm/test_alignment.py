@@ -41,6 +41,26 @@ def test_a_name_is_found_as_it_stands_in_the_text(name: str, places: list[str]) 
     assert found(name) == places
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "place"),
+    [
+        ("Mike's New Car", "Docter's Mike 's New Car is short.", "Mike 's New Car"),
+        ("Hell: Verse", "Bleach: Hell : Verse, a film", "Hell : Verse"),
+        ("Hell : Verse", "Bleach: Hell: Verse, a film", "Hell: Verse"),
+        ("Face/Off", "see Face / Off .", "Face / Off"),
+        ("J.R. Smith", "J. R. Smith", "J. R. Smith"),
+        ("U.S.", "the U.S. \u0301 Army", "U.S."),
+    ],
+)
+def test_blanks_beside_punctuation_do_not_count(name: str, text: str, place: str) -> None:
+    assert found(name, text) == [place]
+
+
+@pytest.mark.parametrize(("name", "text"), [("Smith", "J.Smithson"), ("Offhand", "Off hand"), ("X Y", "X.Y")])
+def test_punctuation_and_blanks_between_words_count(name: str, text: str) -> None:
+    assert found(name, text) == []
+
+
 @given(st.text(), st.text(max_size=8))
 def test_places_are_in_the_text_in_order_and_disjoint(text: str, name: str) -> None:
     places = AlignedText(text).find(name)

@@ -127,7 +127,35 @@ def test_types_are_those_of_the_ontology() -> None:
         ("Charles Babbage", "Person"),
     ]
     assert calls.tally == {"types_missing": 0}
-    assert calls.asked[0].allowed == (("TypedThing", "type", ("Person", "Place", "none")),)
+    assert calls.asked[0].allowed == (("TypedThing", "type", ("Person", "Place", THING, "none")),)
+
+
+def test_what_no_class_fits_can_be_in_relations_without_a_range() -> None:
+    """'publication date' has no range in many an ontology, and a year no class."""
+    ontology = ONTOLOGY + ':made a owl:ObjectProperty ; rdfs:label "made" ; rdfs:domain :Person .'
+    calls = Scripted(
+        MentionsAnswer(mentions=[NamedThing(name="Ada", label="PERSON"), NamedThing(name="1843", label="DATE")]),
+        TypesAnswer(entities=[TypedThing(number=1, type="Person"), TypedThing(number=2, type="thing")]),
+        RelationsAnswer(facts=[StatedFact(subject=1, relation="made", object=2, sentence=1)]),
+    )
+    document = parse_extraction_input({"document_id": "d", "text": "Ada made it in 1843.", "ontology": ontology})
+    graph = extract(document, llm_extractors(calls))
+    assert [(entity.name, entity.type) for entity in graph.entities] == [("Ada", "Person"), ("1843", THING)]
+    assert [(found.subject, found.predicate, found.object) for found in graph.relations] == [("ada", "made", "1843")]
+    assert THING in calls.asked[1].allowed[0][2]
+
+
+def test_types_that_no_relation_joins_are_told_apart() -> None:
+    joined = "Types that relations join: "
+    _, calls = types()
+    assert joined not in calls.asked[0].instructions
+    singer = ':Singer a owl:Class ; rdfs:label "Singer" . '
+    child = ':Child a owl:Class ; rdfs:label "Child" ; rdfs:subClassOf :Person .'
+    found, _ = mentions(("London", "GPE"))
+    calls = Scripted(TypesAnswer(entities=[]))
+    ontology = load_ontology(ONTOLOGY + singer + child)
+    llm_extractors(calls).entities.classify_entities(TEXT, resolve(found), ontology)
+    assert calls.asked[0].instructions.endswith(f"{joined}Child, Person, Place")
 
 
 def test_types_that_nobody_asked_for_are_dropped_and_counted() -> None:

@@ -1,4 +1,4 @@
-"""Where in a text a name stands that a language model gave: exactly, or but for case, spaces and Unicode's variants."""
+"""Where in a text a name stands that a language model gave: exactly, or but for case, blanks and Unicode's variants."""
 
 import re
 import unicodedata
@@ -47,7 +47,8 @@ def _fold(text: str) -> tuple[str, list[int], list[int]]:
     """Case, compatibility variants, accents, quotes, dashes and white space folded; where each character came from.
 
     NFKD and full case folding: Unicode Standard, sections 3.11 and 3.13; character by character, so that each knows its
-    place. A mark that is left out belongs to the place of the character that bears it.
+    place. A mark that is left out belongs to the place of the character that bears it. Blanks beside punctuation are
+    left out: texts that were cut into words have them ('Mike 's', 'Hell : Verse'), and models write names without.
     """
     folded: list[str] = []
     starts: list[int] = []
@@ -57,11 +58,17 @@ def _fold(text: str) -> tuple[str, list[int], list[int]]:
             blank = new.isspace()
             if unicodedata.category(new) in _LEFT_OUT or (blank and folded and folded[-1] == " "):
                 ends[-1:] = [index + 1] if ends else []
-            else:
+            elif not (blank and folded and _is_punctuation(folded[-1])):
+                if _is_punctuation(new) and folded and folded[-1] == " ":
+                    del folded[-1], starts[-1], ends[-1]
                 folded.append(" " if blank else new)
                 starts.append(index)
                 ends.append(index + 1)
     return "".join(folded), starts, ends
+
+
+def _is_punctuation(character: str) -> bool:
+    return unicodedata.category(character).startswith("P")
 
 
 def _occurrences(text: str, name: str) -> Iterator[tuple[int, int]]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from beep_orchestration.extraction.llm.calls import Calls, Tally
 from beep_orchestration.extraction.llm.identity import identity
-from beep_orchestration.extraction.llm.prompts import NONE, TYPES, candidate_line, material, types_of
+from beep_orchestration.extraction.llm.prompts import NONE, TYPES, candidate_line, joined_types_of, material, types_of
 from beep_orchestration.extraction.llm.questions import Question, TypedThing, TypesAnswer
 from beep_orchestration.extraction.model import Candidate, Entity, Mention
 from beep_orchestration.extraction.ontology import THING, Ontology
@@ -27,19 +27,23 @@ class LlmEntityClassifier:
         return identity("llm-entities", self._calls.identity)
 
     def classify_entities(self, text: str, candidates: Sequence[Candidate], ontology: Ontology) -> list[Entity]:
-        """As the protocol says. What the model gives no type, or one that the ontology lacks, is a `Thing`."""
+        """As the protocol says.
+
+        What the model gives no type, or one that the ontology lacks, is a `Thing`; it may say so too, for relations
+        without a range join things of no class ('publication date' and '1984').
+        """
         if not candidates:
             return []
         lines = (
             candidate_line(number, candidate, [_context(text, mention) for mention in candidate.mentions[:_CONTEXTS]])
             for number, candidate in enumerate(candidates, start=1)
         )
-        names = tuple(found.name for found in ontology.classes)
+        names = dict.fromkeys((*(found.name for found in ontology.classes), THING, NONE))
         question = Question(
-            instructions=f"{TYPES}\n{types_of(ontology)}",
+            instructions=f"{TYPES}\n{types_of(ontology)}{joined_types_of(ontology)}",
             material=material(("Candidates, and where the document names them:", "\n".join(lines))),
             answer_type=TypesAnswer,
-            allowed=(("TypedThing", "type", (*names, NONE)),),
+            allowed=(("TypedThing", "type", tuple(names)),),
         )
         return self._calls.ask(question, lambda answer, tally: _entities(candidates, answer.entities, ontology, tally))
 
@@ -62,7 +66,8 @@ def _entities(
 
 def _types_by_number(chosen: Sequence[TypedThing], count: int, ontology: Ontology, tally: Tally) -> dict[int, str]:
     """The first type given to each candidate; names of classes are compared without case, labels count as names."""
-    known = {label.casefold(): found.name for found in ontology.classes for label in found.labels}
+    known = {THING.casefold(): THING}
+    known |= {label.casefold(): found.name for found in ontology.classes for label in found.labels}
     known |= {found.name.casefold(): found.name for found in ontology.classes} | {NONE: NONE}
     types: dict[int, str] = {}
     for thing in chosen:

@@ -8,7 +8,7 @@ graph is the check of every answer against text and ontology.
 from collections.abc import Sequence
 
 from beep_orchestration.extraction.model import Candidate, Entity, text_digest
-from beep_orchestration.extraction.ontology import Ontology, OntologyRelation
+from beep_orchestration.extraction.ontology import THING, Ontology, OntologyRelation
 
 NONE = "none"
 
@@ -30,8 +30,9 @@ LANGUAGE languages, also programming languages; DATE dates and years; NAME names
 
 TYPES = f"""You give types to the names of a document for a knowledge graph.
 {_DATA}
-For each numbered candidate choose the one type that fits what the name stands for in the document, the most \
-particular one where several fit; '{NONE}' if it is no name of a particular thing, or if no type fits."""
+For each numbered candidate choose the one type that fits what the name stands for in the document; of several that \
+fit the most particular one, but rather one that relations join, if those are listed; '{THING}' if it names a \
+particular thing, or a date, that no type fits; '{NONE}' if it does not."""
 
 RELATIONS = f"""You find the facts that a document states, for a knowledge graph.
 {_DATA}
@@ -61,6 +62,17 @@ def types_of(ontology: Ontology) -> str:
         + _listed(", a kind of ", found.superclasses, "")
         for found in ontology.classes
     )
+
+
+def joined_types_of(ontology: Ontology) -> str:
+    """A line with the classes that are in a domain or range or below it; nothing if all are.
+
+    Where a class has no class above it ('singer' beside 'human'), the most particular type would keep a thing out of
+    every relation.
+    """
+    ends = {name for relation in ontology.relations for name in (*relation.domain, *relation.range)}
+    joined = [found.name for found in ontology.classes if any(ontology.is_a(found.name, end) for end in ends)]
+    return _listed("\nTypes that relations join: ", joined, "") if len(joined) < len(ontology.classes) else ""
 
 
 def relations_of(relations: Sequence[OntologyRelation]) -> str:
