@@ -1,5 +1,6 @@
 """Connections of Dagster's storage are tested before they are used, unless they were in use a moment ago."""
 
+import math
 import time
 
 from sqlalchemy import Engine, event
@@ -14,12 +15,13 @@ _TRUSTED_SECONDS = 0.1
 def replace_lost_connections(engine: Engine) -> None:
     """Have the pool replace connections that were lost while they were idle.
 
-    As SQLAlchemy's `pool_pre_ping`, less the round trip before each of many transactions in a row.
+    As SQLAlchemy's `pool_pre_ping`, less the round trip before each of many transactions in a row. The first use of a
+    connection may be to have it open for a run that comes later, so it is tested before the second, however soon.
     """
 
     @event.listens_for(engine, "checkin")
     def note(_: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
-        entry.info["used_at"] = time.monotonic()
+        entry.info["used_at"] = time.monotonic() if "used_at" in entry.info else -math.inf
 
     @event.listens_for(engine, "checkout")
     def test(connection: DBAPIConnection, entry: ConnectionPoolEntry, _: object) -> None:
