@@ -10,6 +10,7 @@ from dagster import DagsterEventType, DagsterRunStatus
 from beep_orchestration.engine.dagster_internals import DagsterLaunchFailedError
 from beep_orchestration.engine.launcher_process import find_start_time
 from beep_orchestration.engine.warming import warm_up
+from beep_orchestration.models import Json
 from beep_orchestration.settings import load_settings
 from tests.durability.workflow import end_sessions
 from tests.engine.installation import Installation, descriptors, installation, read, sockets
@@ -37,6 +38,15 @@ def note():
 def dagster(tmp_path: Path) -> Iterator[Installation]:
     with installation(tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+def workflow_storage(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Json]:
+    """Our storage, on a database without tables, as `dagster.yaml` has it."""
+    monkeypatch.setenv("BEEP_DATABASE_URL", empty_database_url)
+    load_settings.cache_clear()
+    yield {"custom": {"module": "beep_orchestration.engine.storage", "class": "WorkflowStorage", "config": {}}}
+    load_settings.cache_clear()
 
 
 def edit(dagster: Installation, old: str, new: str) -> None:
@@ -179,13 +189,8 @@ def test_idle_server_ends_and_is_started_again(tmp_path: Path) -> None:
             wait_until(lambda: not dagster.server_pids(), description="the idle server has ended")
 
 
-def test_server_keeps_no_connection_to_postgresql(
-    tmp_path: Path, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("BEEP_DATABASE_URL", empty_database_url)
-    load_settings.cache_clear()
-    storage = {"custom": {"module": "beep_orchestration.engine.storage", "class": "WorkflowStorage", "config": {}}}
-    with installation(tmp_path, storage=storage) as dagster:
+def test_server_keeps_no_connection_to_postgresql(tmp_path: Path, workflow_storage: Json) -> None:
+    with installation(tmp_path, storage=workflow_storage) as dagster:
         run_id, _ = dagster.launch("describe")
         dagster.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
         dagster.wait_for_death(run_id)
@@ -199,37 +204,27 @@ def test_server_keeps_no_connection_to_postgresql(
             stored = connection.exec_driver_sql("SELECT DISTINCT run_id FROM event_logs").scalars().all()
         assert stored == [run_id]
         assert [log.name for log in Path(dagster.instance.storage_directory()).iterdir()] == [run_id]
-    load_settings.cache_clear()
 
 
 def test_a_worker_whose_connection_was_lost_while_it_waited_carries_its_run(
-    tmp_path: Path, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, empty_database_url: str, workflow_storage: Json
 ) -> None:
-    monkeypatch.setenv("BEEP_DATABASE_URL", empty_database_url)
-    load_settings.cache_clear()
-    storage = {"custom": {"module": "beep_orchestration.engine.storage", "class": "WorkflowStorage", "config": {}}}
-    with installation(tmp_path, storage=storage) as dagster:
+    with installation(tmp_path, storage=workflow_storage) as dagster:
         dagster.wait_for_status(dagster.launch("describe")[0], DagsterRunStatus.SUCCESS)
         spare = dagster.wait_for_spare()
         wait_until(lambda: len(sockets(descriptors(spare))) > 1, description="the process has a connection of its own")
         assert end_sessions(empty_database_url)
         dagster.instance.run_storage._engine.dispose()  # type: ignore[attr-defined] - of this process, which just used them
         dagster.wait_for_run_of(spare)
-    load_settings.cache_clear()
 
 
-def test_the_events_of_a_run_are_its_status_and_its_times(
-    tmp_path: Path, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_events_of_a_run_are_its_status_and_its_times(tmp_path: Path, workflow_storage: Json) -> None:
     """With retries Dagster itself looks at what ends a run, to mark one that it will run again."""
-    monkeypatch.setenv("BEEP_DATABASE_URL", empty_database_url)
-    load_settings.cache_clear()
-    storage = {"custom": {"module": "beep_orchestration.engine.storage", "class": "WorkflowStorage", "config": {}}}
     for enabled in (False, True):
         folder = tmp_path / str(enabled)
         folder.mkdir()
         retries = {"enabled": enabled, "max_retries": 1}
-        with installation(folder, storage=storage, run_retries=retries) as dagster:
+        with installation(folder, storage=workflow_storage, run_retries=retries) as dagster:
             run_id, _ = dagster.launch("fail")
             dagster.wait_for_status(run_id, DagsterRunStatus.FAILURE)
             record = dagster.instance.get_run_record_by_id(run_id)
@@ -241,7 +236,6 @@ def test_the_events_of_a_run_are_its_status_and_its_times(
                 wait_until(lambda: "dagster/will_retry" in dagster.run(run_id).tags, description="the run is marked")  # noqa: B023 - called here
             else:
                 assert "dagster/will_retry" not in record.dagster_run.tags
-    load_settings.cache_clear()
 
 
 def test_home_with_a_path_longer_than_a_socket_address(tmp_path: Path) -> None:
