@@ -618,10 +618,11 @@ class WorkflowService:
     def _statuses(self, tables: WorkflowPersistence, executions: Sequence[ExecutionRow]) -> tuple[WorkflowStatus, ...]:
         ids = [execution.id for execution in executions]
         runs, usage = tables.runs.list_of_each(ids), tables.model_calls.load_usage(ids)
-        children = tables.children.list_first_of_each(ids, limit=_CHILDREN_IN_A_STATUS)
         counts = tables.children.count_of_each(ids)
+        parents = [each for each in ids if counts[each]]  # few have children: the others cost no look for them
+        children = tables.children.list_first_of_each(parents, limit=_CHILDREN_IN_A_STATUS) if parents else {}
         return tuple(
-            self._status(each, runs[each.id], usage.get(each.id, {}), children[each.id], counts[each.id])
+            self._status(each, runs[each.id], usage.get(each.id, {}), children.get(each.id, ()), counts[each.id])
             for each in executions
         )
 
