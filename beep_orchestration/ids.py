@@ -5,6 +5,7 @@ equal inputs are UUID version 5 (section 5.5): the execution of an idempotency k
 launched in the UI.
 """
 
+import re
 import secrets
 import time
 import uuid
@@ -16,6 +17,8 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from beep_orchestration.errors import InvalidIdError
 
 _NAMESPACE = uuid.UUID("5b0f2c1e-7c57-5d0e-9f0a-2f7f3c3d8a11")
+_UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+"""The text of a UUID of RFC 9562's variant (section 4.1), whatever its version."""
 
 
 class EntityId(str):
@@ -28,6 +31,8 @@ class EntityId(str):
     __slots__ = ()
 
     def __new__(cls, value: str) -> Self:  # noqa: D102 - the class docstring says it
+        if type(value) is cls:
+            return value
         entity, separator, tail = str(value).partition("__")
         if not separator or entity != cls.entity:
             raise InvalidIdError(
@@ -123,14 +128,11 @@ def execution_id_for_run(dagster_run_id: str) -> WorkflowExecutionId:
     return WorkflowExecutionId.derived_from("run", dagster_run_id)
 
 
-def _checked_uuid(cls: type[EntityId], text: str) -> uuid.UUID:
-    try:
-        value = uuid.UUID(text)
-    except ValueError:
-        value = None
-    if value is None or str(value) != text.lower() or value.variant != uuid.RFC_4122:
+def _checked_uuid(cls: type[EntityId], text: str) -> str:
+    lowered = text.lower()
+    if _UUID.fullmatch(lowered) is None:
         raise InvalidIdError(cls.field, f"{text[:80]!r} is not a UUID", f"give {cls.entity}__<uuid>")
-    return value
+    return lowered
 
 
 def _pydantic_validator(cls: type[EntityId]) -> Any:

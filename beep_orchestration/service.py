@@ -38,7 +38,6 @@ from beep_orchestration.models import (
     RESERVED_SIGNALS,
     RESUME_SIGNAL,
     CancelResult,
-    Child,
     ExecutionPage,
     ExecutionStatus,
     Json,
@@ -51,7 +50,7 @@ from beep_orchestration.models import (
 from beep_orchestration.persistence import Database, ExecutionRow, RunRow, WorkflowPersistence
 from beep_orchestration.persistence.notifications import EXECUTION_ENDED, LONGEST_SILENCE_SECONDS
 from beep_orchestration.persistence.pauses import EVERYONE
-from beep_orchestration.persistence.rows import NewExecution, ReceivedSignal
+from beep_orchestration.persistence.rows import NewExecution, ReceivedSignal, StatusRow
 from beep_orchestration.persistence.schema import check_schema
 from beep_orchestration.persistence.signals import NewSignal
 from beep_orchestration.refusals import check_text, parse_object, stored_object
@@ -67,7 +66,6 @@ logger = logging.getLogger(__name__)
 _LAUNCHES_AT_ONCE = 4
 _LONGEST_RESTART_SECONDS = 30.0
 _WOKEN_AT_ONCE = 50
-_CHILDREN_IN_A_STATUS = 20
 _LONGEST_NAME = 200
 _LONGEST_KEY = 500
 _LONGEST_REASON = 2_000
@@ -233,8 +231,7 @@ class WorkflowService:
     def get_status(self, execution_id: str) -> WorkflowStatus:
         """How an execution stands, in one consistent reading. Raises `WorkflowNotFoundError`."""
         with tracer.start_as_current_span("WorkflowService.getStatus"), self._database.transaction() as tables:
-            execution = self._load(tables, execution_id)
-            return self._statuses(tables, [execution])[0]
+            return self._status(tables.statuses.load(WorkflowExecutionId(execution_id), self._organization_id))
 
     def signal(
         self, execution_id: str, signal_name: str, payload: Mapping[str, Any], *, sender_key: str | None = None
@@ -396,7 +393,7 @@ class WorkflowService:
         """
         check_text("workflow_type", workflow_type, _LONGEST_NAME)
         with tracer.start_as_current_span("WorkflowService.list"), self._database.transaction() as tables:
-            rows = tables.executions.list_newest(
+            rows = tables.statuses.list_newest(
                 self._organization_id,
                 limit=_checked_limit(limit),
                 status=status,
@@ -404,9 +401,8 @@ class WorkflowService:
                 parent_id=None if parent_execution_id is None else WorkflowExecutionId(parent_execution_id),
                 before=None if cursor is None else _parse_cursor(cursor),
             )
-            statuses = self._statuses(tables, rows)
-        is_full = len(rows) == limit
-        return ExecutionPage(executions=statuses, cursor=_cursor(rows[-1]) if is_full else None)
+        cursor = _cursor(rows[-1].execution) if len(rows) == limit else None
+        return ExecutionPage(executions=tuple(map(self._status, rows)), cursor=cursor)
 
     def get_usage(self, *, account: str | None = None) -> dict[str, ModelUsage]:
         """What the organization's executions have consumed of language models, by activity type.
@@ -615,26 +611,8 @@ class WorkflowService:
             execution, runs = tables.executions.load(execution_id), tables.runs.list_of(execution_id)
         self._launch(execution, runs)
 
-    def _statuses(self, tables: WorkflowPersistence, executions: Sequence[ExecutionRow]) -> tuple[WorkflowStatus, ...]:
-        ids = [execution.id for execution in executions]
-        runs, usage = tables.runs.list_of_each(ids), tables.model_calls.load_usage(ids)
-        counts = tables.children.count_of_each(ids)
-        parents = [each for each in ids if counts[each]]  # few have children: the others cost no look for them
-        children = tables.children.list_first_of_each(parents, limit=_CHILDREN_IN_A_STATUS) if parents else {}
-        return tuple(
-            self._status(each, runs[each.id], usage.get(each.id, {}), children.get(each.id, ()), counts[each.id])
-            for each in executions
-        )
-
-    def _status(
-        self,
-        execution: ExecutionRow,
-        runs: Sequence[RunRow],
-        usage: dict[str, ModelUsage],
-        children: tuple[Child, ...],
-        children_by_status: dict[ExecutionStatus, int],
-    ) -> WorkflowStatus:
-        run_ids = tuple(run.dagster_run_id for run in runs)
+    def _status(self, row: StatusRow) -> WorkflowStatus:
+        execution, run_ids = row.execution, row.dagster_run_ids
         stages = _in_order(execution)
         return WorkflowStatus(
             execution_id=execution.id,
@@ -645,10 +623,10 @@ class WorkflowService:
             current_activity=execution.current_activity,
             activities=stages,
             parent_execution_id=execution.parent_execution_id,
-            children=children,
-            children_by_status=children_by_status,
+            children=row.children,
+            children_by_status=row.children_by_status,
             attempts=sum(stage.attempts for stage in stages.values()),
-            language_model=usage,
+            language_model=row.language_model,
             started_at=execution.started_at,
             updated_at=execution.updated_at,
             completed_at=execution.completed_at,

@@ -27,6 +27,7 @@ from beep_orchestration.persistence.pauses import Pauses
 from beep_orchestration.persistence.runs import Runs
 from beep_orchestration.persistence.schema import EXPECTED_REVISION
 from beep_orchestration.persistence.signals import Signals
+from beep_orchestration.persistence.statuses import Statuses
 from beep_orchestration.persistence.stuck import StuckExecutions
 
 _SILENT_SECONDS = 10
@@ -43,6 +44,7 @@ class WorkflowPersistence:
         self.executions = Executions(connection)
         self.children = ChildExecutions(connection)
         self.ended = EndedExecutions(connection)
+        self.statuses = Statuses(connection)
         self.stuck = StuckExecutions(connection)
         self.activities = Activities(connection)
         self.checkpoints = Checkpoints(connection)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Text, cast, func, select, true, tuple_, update
+from sqlalchemy import Connection, Select, Text, cast, func, select, true, update
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 
 from beep_orchestration.errors import WorkflowNotFoundError
@@ -16,7 +16,7 @@ from beep_orchestration.persistence.rows import ExecutionRow, NewExecution
 from beep_orchestration.persistence.state_changes import NEXT_SEQUENCE, told
 from beep_orchestration.tables import execution, pause, run
 
-_COLUMNS = (
+EXECUTION_COLUMNS = (
     execution.c.id,
     execution.c.organization_id,
     execution.c.workflow_type,
@@ -37,6 +37,7 @@ _COLUMNS = (
     execution.c.trace_parent,
     execution.c.parent_execution_id,
 )
+_COLUMN_NAMES = tuple(column.name for column in EXECUTION_COLUMNS)
 
 # The wall clock of the database at the moment of the statement; now() would be the start of the transaction.
 CLOCK = func.clock_timestamp()
@@ -98,9 +99,9 @@ class Executions:
         """
         if lock:
             self.lock_parent(execution_id)
-        statement = _of(select(*_COLUMNS), execution_id, organization_id)
+        statement = _of(select(*EXECUTION_COLUMNS), execution_id, organization_id)
         row = self._connection.execute(statement.with_for_update() if lock else statement).one_or_none()
-        return None if row is None else _execution_row(row)
+        return None if row is None else execution_row(row)
 
     def load(
         self, execution_id: WorkflowExecutionId, organization_id: OrganizationId | None = None, *, lock: bool = False
@@ -138,29 +139,6 @@ class Executions:
         loaded: Json | None = self._load_column(execution.c.output, execution_id, organization_id)
         return loaded
 
-    def list_newest(
-        self,
-        organization_id: OrganizationId,
-        *,
-        limit: int,
-        status: ExecutionStatus | None = None,
-        workflow_type: str | None = None,
-        parent_id: WorkflowExecutionId | None = None,
-        before: tuple[datetime, WorkflowExecutionId] | None = None,
-    ) -> list[ExecutionRow]:
-        """A page of executions, newest first; `before` is the start time and id of the last one of the page before."""
-        statement = select(*_COLUMNS).where(execution.c.organization_id == organization_id)
-        if status is not None:
-            statement = statement.where(execution.c.status == status)
-        if workflow_type is not None:
-            statement = statement.where(execution.c.workflow_type == workflow_type)
-        if parent_id is not None:
-            statement = statement.where(execution.c.parent_execution_id == parent_id)
-        if before is not None:
-            statement = statement.where(tuple_(execution.c.started_at, execution.c.id) < tuple_(*before))
-        statement = statement.order_by(execution.c.started_at.desc(), execution.c.id.desc()).limit(limit)
-        return [_execution_row(row) for row in self._connection.execute(statement)]
-
     def take_launchable(
         self, *, limit: int, workflow_types: Sequence[str], next_try_seconds: float, is_waiting: bool = False
     ) -> list[ExecutionRow]:
@@ -188,8 +166,10 @@ class Executions:
             .with_for_update(skip_locked=True)
             .cte("launchable")  # evaluated once; a plan may evaluate a subquery for each row, and pass the limit
         )
-        statement = _launched(execution.c.id.in_(select(launchable.c.id)), next_try_seconds).returning(*_COLUMNS)
-        return [_execution_row(row) for row in self._connection.execute(statement)]
+        statement = _launched(execution.c.id.in_(select(launchable.c.id)), next_try_seconds).returning(
+            *EXECUTION_COLUMNS
+        )
+        return [execution_row(row) for row in self._connection.execute(statement)]
 
     def load_launch_lag(self) -> float:
         """By how many seconds the most overdue launch is late; 0 while none is due."""
@@ -461,13 +441,14 @@ def _claimed(execution_id: WorkflowExecutionId, epoch: int) -> Any:
     )
 
 
-def _execution_row(row: Any) -> ExecutionRow:
-    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
-    values["id"] = WorkflowExecutionId(values["id"])
-    values["organization_id"] = OrganizationId(values["organization_id"])
-    parent = values["parent_execution_id"]
-    values["parent_execution_id"] = None if parent is None else WorkflowExecutionId(parent)
-    values["status"] = ExecutionStatus(values["status"])
-    values["error"] = None if values["error"] is None else ErrorInfo.model_validate(values["error"])
-    values["checkpoint"] = Checkpoint.model_validate(values["checkpoint"] or {})
-    return ExecutionRow(**values)
+def execution_row(values: Sequence[Any]) -> ExecutionRow:
+    """The execution in a row of `EXECUTION_COLUMNS`."""
+    row = dict(zip(_COLUMN_NAMES, values, strict=True))
+    row["id"] = WorkflowExecutionId(row["id"])
+    row["organization_id"] = OrganizationId(row["organization_id"])
+    parent = row["parent_execution_id"]
+    row["parent_execution_id"] = None if parent is None else WorkflowExecutionId(parent)
+    row["status"] = ExecutionStatus(row["status"])
+    row["error"] = None if row["error"] is None else ErrorInfo.model_validate(row["error"])
+    row["checkpoint"] = Checkpoint.model_validate(row["checkpoint"] or {})
+    return ExecutionRow(**row)

@@ -1,7 +1,6 @@
 """Rows of `knowledge_workflow_model_call`: what language models were asked, and what it cost."""
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -19,7 +18,7 @@ _UNANSWERED = (ModelCallStatus.SENT, ModelCallStatus.LOST)
 _USED = (ModelCallStatus.ANSWERED, ModelCallStatus.RECALLED)
 _TOKENS = model_call.c.input_tokens + model_call.c.output_tokens
 _IS_PAID = model_call.c.status.not_in(_FREE)
-_USAGE = (
+USAGE = (
     func.count().filter(_IS_PAID).label("calls"),
     func.count().filter(model_call.c.status == ModelCallStatus.RECALLED).label("recalled"),
     func.count().filter(model_call.c.status.in_(_UNANSWERED)).label("unanswered"),
@@ -188,24 +187,13 @@ class ModelCalls:
         tokens, cost, grants = self._connection.execute(statement).one()
         return Spending(tokens=int(tokens), cost=Decimal(cost), grants=1 + int(grants))
 
-    def load_usage(
-        self, execution_ids: Collection[WorkflowExecutionId]
-    ) -> dict[WorkflowExecutionId, dict[str, ModelUsage]]:
-        """What the executions have consumed in all, by activity type; those without a call are left out."""
-        keys = (model_call.c.workflow_execution_id, model_call.c.activity_type)
-        statement = select(*keys, *_USAGE).where(keys[0].in_(execution_ids)).group_by(*keys)
-        usage: dict[WorkflowExecutionId, dict[str, ModelUsage]] = defaultdict(dict)
-        for execution_id, activity_type, *sums in self._connection.execute(statement):
-            usage[WorkflowExecutionId(execution_id)][activity_type] = _usage(sums)
-        return dict(usage)
-
     def load_usage_of_account(self, organization_id: OrganizationId, account: str | None) -> dict[str, ModelUsage]:
         """What the organization's executions with that account, or without one all, have consumed, by activity type."""
         is_meant = model_call.c.organization_id == organization_id
         if account is not None:
             is_meant &= model_call.c.account == account
         key = model_call.c.activity_type
-        statement = select(key, *_USAGE).where(is_meant).group_by(key).order_by(key)
+        statement = select(key, *USAGE).where(is_meant).group_by(key).order_by(key)
         return {activity_type: _usage(sums) for activity_type, *sums in self._connection.execute(statement)}
 
     def load_used_answers(self, execution_id: WorkflowExecutionId) -> dict[str, UsedAnswer]:
@@ -240,5 +228,5 @@ def _charged_to(account: str | None) -> ColumnElement[bool]:
 
 def _usage(sums: Sequence[Any]) -> ModelUsage:
     *counts, cost = sums
-    names = (column.name for column in _USAGE[:-1])
+    names = (column.name for column in USAGE[:-1])
     return ModelUsage(**{name: int(count) for name, count in zip(names, counts, strict=True)}, cost=float(cost))

@@ -13,7 +13,16 @@ from beep_orchestration.ids import (
     WorkflowRunId,
     WorkflowSignalId,
 )
-from beep_orchestration.models import ActivityStatus, Checkpoint, ErrorInfo, ExecutionStatus, Json, RunOutcome
+from beep_orchestration.models import (
+    ActivityStatus,
+    Checkpoint,
+    Child,
+    ErrorInfo,
+    ExecutionStatus,
+    Json,
+    ModelUsage,
+    RunOutcome,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +64,17 @@ class ExecutionRow:
     resumed_at: datetime | None
     trace_parent: str | None
     parent_execution_id: WorkflowExecutionId | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusRow:
+    """An execution with its runs, oldest first, its first children and what it consumed of language models."""
+
+    execution: ExecutionRow
+    dagster_run_ids: tuple[str, ...]
+    language_model: dict[str, ModelUsage]
+    children: tuple[Child, ...]
+    children_by_status: dict[ExecutionStatus, int]
 
 
 @dataclass(frozen=True, kw_only=True)

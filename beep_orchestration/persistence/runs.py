@@ -1,9 +1,8 @@
 """Rows of `knowledge_workflow_run`: the Dagster runs that carry executions, their claims and leases."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, Connection, Row, Text, and_, any_, bindparam, func, select, update
+from sqlalchemy import Connection, Row, and_, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, WorkflowRunId
@@ -48,18 +47,6 @@ class Runs:
         """The runs of an execution, oldest first."""
         statement = select(*_COLUMNS).where(run.c.workflow_execution_id == execution_id).order_by(run.c.id)
         return [_run_row(row) for row in self._connection.execute(statement)]
-
-    def list_of_each(self, execution_ids: Sequence[WorkflowExecutionId]) -> dict[WorkflowExecutionId, list[RunRow]]:
-        """The runs of each of these executions, oldest first, by one statement."""
-        statement = (
-            select(*_COLUMNS)
-            .where(run.c.workflow_execution_id == any_(bindparam("ids", list(execution_ids), type_=ARRAY(Text))))
-            .order_by(run.c.workflow_execution_id, run.c.id)
-        )
-        runs: dict[WorkflowExecutionId, list[RunRow]] = {execution_id: [] for execution_id in execution_ids}
-        for row in map(_run_row, self._connection.execute(statement)):
-            runs[row.workflow_execution_id].append(row)
-        return runs
 
     def list_open(self, execution_id: WorkflowExecutionId) -> list[RunRow]:
         """The runs of an execution that have not ended as far as the tables know, oldest first."""

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.usefixtures("configured")
 
 def _inputs(database: Database) -> list[dict[str, object]]:
     with database.transaction() as tables:
-        rows = tables.executions.list_newest(ORGANIZATION, limit=100, status=None, workflow_type=None, before=None)
-        return [tables.executions.load_input(row.id) for row in rows]
+        rows = tables.statuses.list_newest(ORGANIZATION, limit=100, status=None, workflow_type=None, before=None)
+        return [tables.executions.load_input(row.execution.id) for row in rows]
 
 
 def _file(folder: Path, name: str, data: bytes = TEXT.encode()) -> Path:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from beep_orchestration.activities import ActivityRunner
 from beep_orchestration.children import Children
@@ -77,8 +78,9 @@ def changes(service: WorkflowService, execution: WorkflowExecutionId) -> list[St
 
 def children_of(database: Database, execution: WorkflowExecutionId) -> dict[str, ExecutionStatus]:
     with database.transaction() as tables:
-        children = tables.children.list_first_of_each([execution], limit=1_000)[execution]
-    return {child.name: child.status for child in children}
+        named = text("SELECT child_name, status FROM knowledge_workflow_execution WHERE parent_execution_id = :parent")
+        rows = tables.connection.execute(named, {"parent": execution})
+        return {name: ExecutionStatus(status) for name, status in rows}
 
 
 def test_a_name_is_one_child_and_its_first_input_counts(database: Database, service: WorkflowService) -> None:

@@ -58,7 +58,7 @@ def starting(database: Database, settings: Settings, dagster: Recording) -> Work
 
 def stored_ids(database: Database) -> set[WorkflowExecutionId]:
     with database.transaction() as tables:
-        return {row.id for row in tables.executions.list_newest(ORGANIZATION, limit=1_000)}
+        return {row.execution.id for row in tables.statuses.list_newest(ORGANIZATION, limit=1_000)}
 
 
 def due(database: Database, *, limit: int = 1_000) -> list[WorkflowExecutionId]:

@@ -32,10 +32,10 @@ _AWAY = (BeepError, psycopg.Error, OSError)
 def open_executions(installation: Installation) -> list[str]:
     """The executions that have not ended."""
     with installation.database.transaction() as tables:
-        page = tables.executions.list_newest(
+        page = tables.statuses.list_newest(
             installation.services.settings.organization, limit=200, status=ExecutionStatus.RUNNING
         )
-    return [row.id for row in page]
+    return [row.execution.id for row in page]
 
 
 @dataclass

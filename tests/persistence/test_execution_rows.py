@@ -87,7 +87,7 @@ def test_another_organizations_execution_is_like_one_that_does_not_exist(tables:
                 load(asked, OTHER_ORGANIZATION)
             assert str(refusal.value) == str(WorkflowNotFoundError(asked))
     assert tables.executions.load(execution.id, ORGANIZATION) == execution
-    assert tables.executions.list_newest(OTHER_ORGANIZATION, limit=10) == []
+    assert tables.statuses.list_newest(OTHER_ORGANIZATION, limit=10) == []
 
 
 def test_pages_hold_every_execution_once_newest_first(tables: WorkflowPersistence) -> None:
@@ -103,9 +103,9 @@ def test_pages_hold_every_execution_once_newest_first(tables: WorkflowPersistenc
         )
         made.append((started_at, execution.id))
     listed: list[tuple[datetime, WorkflowExecutionId]] = []
-    while page := tables.executions.list_newest(ORGANIZATION, limit=3, before=listed[-1] if listed else None):
+    while page := tables.statuses.list_newest(ORGANIZATION, limit=3, before=listed[-1] if listed else None):
         assert len(page) <= 3
-        listed += [(row.started_at, row.id) for row in page]
+        listed += [(row.execution.started_at, row.execution.id) for row in page]
     assert listed == sorted(made, reverse=True)
 
 
@@ -113,11 +113,12 @@ def test_a_list_is_narrowed_by_status_and_type(tables: WorkflowPersistence) -> N
     failed = ended(tables, ExecutionStatus.FAILED)
     running = accepted(tables)
     other = accepted(tables, workflow_type="other")
-    list_newest = tables.executions.list_newest
-    assert list_newest(ORGANIZATION, limit=9, status=ExecutionStatus.FAILED) == [failed]
-    assert list_newest(ORGANIZATION, limit=9, workflow_type="other") == [other]
-    both = list_newest(ORGANIZATION, limit=9, status=ExecutionStatus.RUNNING, workflow_type=WORKFLOW_TYPE)
-    assert both == [running]
+    by_status = tables.statuses.list_newest(ORGANIZATION, limit=9, status=ExecutionStatus.FAILED)
+    by_type = tables.statuses.list_newest(ORGANIZATION, limit=9, workflow_type="other")
+    by_both = tables.statuses.list_newest(
+        ORGANIZATION, limit=9, status=ExecutionStatus.RUNNING, workflow_type=WORKFLOW_TYPE
+    )
+    assert [[row.execution for row in page] for page in (by_status, by_type, by_both)] == [[failed], [other], [running]]
 
 
 def _advance(tables: WorkflowPersistence, run_holds: ExecutionRow, *, is_progress: bool = False) -> int | None:

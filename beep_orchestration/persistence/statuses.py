@@ -1,0 +1,115 @@
+"""Executions with what other tables know of them: all that a status says, in one reading."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, ScalarSelect, func, select, tuple_
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+
+from beep_orchestration.errors import WorkflowNotFoundError
+from beep_orchestration.ids import OrganizationId, WorkflowExecutionId
+from beep_orchestration.models import Child, ExecutionStatus, ModelUsage
+from beep_orchestration.persistence.executions import EXECUTION_COLUMNS, execution_row
+from beep_orchestration.persistence.model_calls import USAGE
+from beep_orchestration.persistence.rows import StatusRow
+from beep_orchestration.tables import execution, model_call, run
+
+CHILDREN_IN_A_STATUS = 20
+"""A status has the first ones, and the list of an execution's children all."""
+
+_child = execution.alias("child")
+
+
+class Statuses:
+    """Loads statuses by one statement each, so that what one says of several tables was true at one moment."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def load(self, execution_id: WorkflowExecutionId, organization_id: OrganizationId) -> StatusRow:
+        """The status of an execution; raises `WorkflowNotFoundError`."""
+        statement = _STATUSES.where(execution.c.organization_id == organization_id, execution.c.id == execution_id)
+        row = self._connection.execute(statement).one_or_none()
+        if row is None:
+            raise WorkflowNotFoundError(execution_id)
+        return _status_row(row)
+
+    def list_newest(
+        self,
+        organization_id: OrganizationId,
+        *,
+        limit: int,
+        status: ExecutionStatus | None = None,
+        workflow_type: str | None = None,
+        parent_id: WorkflowExecutionId | None = None,
+        before: tuple[datetime, WorkflowExecutionId] | None = None,
+    ) -> list[StatusRow]:
+        """A page of executions, newest first; `before` is the start time and id of the last one of the page before."""
+        statement = _STATUSES.where(execution.c.organization_id == organization_id)
+        if status is not None:
+            statement = statement.where(execution.c.status == status)
+        if workflow_type is not None:
+            statement = statement.where(execution.c.workflow_type == workflow_type)
+        if parent_id is not None:
+            statement = statement.where(execution.c.parent_execution_id == parent_id)
+        if before is not None:
+            statement = statement.where(tuple_(execution.c.started_at, execution.c.id) < tuple_(*before))
+        statement = statement.order_by(execution.c.started_at.desc(), execution.c.id.desc()).limit(limit)
+        return [_status_row(row) for row in self._connection.execute(statement)]
+
+
+def _run_ids() -> ScalarSelect[Any]:
+    ids = func.array_agg(aggregate_order_by(run.c.dagster_run_id, run.c.id))
+    return select(ids).where(run.c.workflow_execution_id == execution.c.id).scalar_subquery()
+
+
+def _usage() -> ScalarSelect[Any]:
+    used = (
+        select(model_call.c.activity_type, *USAGE)
+        .where(model_call.c.workflow_execution_id == execution.c.id)
+        .group_by(model_call.c.activity_type)
+        .correlate(execution)
+        .subquery("used")
+    )
+    amounts = func.jsonb_build_object(*(part for amount in USAGE for part in (amount.name, used.c[amount.name])))
+    return select(func.jsonb_object_agg(used.c.activity_type, amounts)).scalar_subquery()
+
+
+def _first_children() -> ScalarSelect[Any]:
+    first = (
+        select(_child.c.id, _child.c.child_name, _child.c.workflow_type, _child.c.status, _child.c.started_at)
+        .where(_child.c.parent_execution_id == execution.c.id)
+        .order_by(_child.c.started_at, _child.c.id)
+        .limit(CHILDREN_IN_A_STATUS)
+        .correlate(execution)
+        .subquery("first")
+    )
+    fields = {"name": first.c.child_name, "execution_id": first.c.id, "workflow_type": first.c.workflow_type}
+    child = func.jsonb_build_object(*(part for field in fields.items() for part in field), "status", first.c.status)
+    return select(func.jsonb_agg(aggregate_order_by(child, first.c.started_at, first.c.id))).scalar_subquery()
+
+
+def _children_by_status() -> ScalarSelect[Any]:
+    counted = (
+        select(_child.c.status, func.count().label("children"))
+        .where(_child.c.parent_execution_id == execution.c.id)
+        .group_by(_child.c.status)
+        .correlate(execution)
+        .subquery("counted")
+    )
+    return select(func.jsonb_object_agg(counted.c.status, counted.c.children)).scalar_subquery()
+
+
+def _status_row(row: Sequence[Any]) -> StatusRow:
+    run_ids, usage, children, counts = row[len(EXECUTION_COLUMNS) :]
+    return StatusRow(
+        execution=execution_row(row[: len(EXECUTION_COLUMNS)]),
+        dagster_run_ids=tuple(run_ids or ()),
+        language_model={kind: ModelUsage.model_validate(used) for kind, used in (usage or {}).items()},
+        children=tuple(Child.model_validate(child) for child in children or ()),
+        children_by_status={status: counts[status] for status in ExecutionStatus if status in (counts or {})},
+    )
+
+
+_STATUSES = select(*EXECUTION_COLUMNS, _run_ids(), _usage(), _first_children(), _children_by_status())
