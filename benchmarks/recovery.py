@@ -31,6 +31,8 @@ def status_at_scale(ours: Ours, *, quick: bool) -> Iterator[Result]:
         ids = _fill(ours, stored)
         asked = [partial(ours.service.get_status, ids[n * 7919 % len(ids)]) for n in range(_QUESTIONS)]
         yield from _answers(f"get_status, {stored} executions", asked)
+        watched = [partial(_first_events, ours, ids[n * 7919 % len(ids)]) for n in range(_QUESTIONS)]
+        yield from _answers(f"watch, to the first events of one of {stored}", watched)
         yield from _answers(f"list, page of 50 of {stored}", [ours.service.list] * (_QUESTIONS // 10))
         running = partial(ours.service.list, status=ExecutionStatus.RUNNING)
         yield from _answers(f"list the running of {stored}", [running] * (_QUESTIONS // 10))
@@ -42,6 +44,10 @@ def _answers(name: str, questions: Sequence[Callable[[], object]]) -> Iterator[R
     seconds = sorted(map(_timed, questions))
     yield compare(f"e {name}, p50", [statistics.median(seconds)], None, "s")
     yield compare(f"e {name}, p99", [seconds[int(len(seconds) * 0.99)]], None, "s")
+
+
+def _first_events(ours: Ours, execution_id: str) -> object:
+    return ours.service.event_reader(execution_id).read()
 
 
 def _recover(ours: Ours) -> float:
@@ -92,11 +98,12 @@ def _timed(call: Callable[[], object]) -> float:
 
 
 def _fill(ours: Ours, stored: int) -> list[str]:
-    """Copies of the first execution, with its eleven activities, until there are that many."""
+    """Copies of the first execution, with its eleven activities, its signals and its run, until there are that many."""
     with psycopg.connect(ours.database_url, autocommit=True) as connection:
         (present,) = connection.execute("SELECT count(*) FROM knowledge_workflow_execution").fetchone() or (0,)
         connection.execute(_COPY_EXECUTIONS, (max(stored - present, 0),))
-        connection.execute(_COPY_ACTIVITIES)
+        for table in ("knowledge_workflow_activity", "knowledge_workflow_signal", "knowledge_workflow_run"):
+            connection.execute(_COPY_WHAT_BELONGS_TO_IT.format(table=table))
         connection.execute("ANALYZE")
         return [row[0] for row in connection.execute("SELECT id FROM knowledge_workflow_execution LIMIT 5000")]
 
@@ -111,13 +118,12 @@ FROM (SELECT * FROM knowledge_workflow_execution WHERE status = 'completed' ORDE
         'id', 'knowledge_workflow_execution__' || gen_random_uuid(), 'idempotency_key', nullif(number, number),
         'created_at', clock_timestamp())) copy
 """
-_COPY_ACTIVITIES = """
-INSERT INTO knowledge_workflow_activity
+_COPY_WHAT_BELONGS_TO_IT = """
+INSERT INTO {table}
 SELECT copy.*
-FROM (SELECT id FROM knowledge_workflow_execution
-        EXCEPT SELECT workflow_execution_id FROM knowledge_workflow_activity) e,
-    (SELECT * FROM knowledge_workflow_activity WHERE workflow_execution_id =
+FROM (SELECT id FROM knowledge_workflow_execution EXCEPT SELECT workflow_execution_id FROM {table}) e,
+    (SELECT * FROM {table} WHERE workflow_execution_id =
         (SELECT id FROM knowledge_workflow_execution WHERE status = 'completed' ORDER BY created_at LIMIT 1)) a,
-    LATERAL jsonb_populate_record(NULL::knowledge_workflow_activity, to_jsonb(a) || jsonb_build_object(
-        'id', 'knowledge_workflow_activity__' || gen_random_uuid(), 'workflow_execution_id', e.id)) copy
+    LATERAL jsonb_populate_record(NULL::{table}, to_jsonb(a) || jsonb_build_object('workflow_execution_id', e.id,
+        'id', '{table}__' || gen_random_uuid(), 'dagster_run_id', gen_random_uuid())) copy
 """
