@@ -1,13 +1,14 @@
 """Reading examples from a file: an object a line, `{"text", "triples": [{"subject", "relation", "object"}]}`."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 
 from pydantic import ValidationError
 
 from beep_orchestration.errors import InvalidInputError
 from beep_orchestration.extraction.demonyms import COUNTRIES
-from beep_orchestration.extraction.model import Example
+from beep_orchestration.extraction.model import Example, ExampleTriple
 from beep_orchestration.extraction.names import date_key, folded
 from beep_orchestration.extraction.ontology import Ontology
 from beep_orchestration.refusals import first_fault
@@ -48,12 +49,7 @@ def warnings_about(examples: Sequence[Example]) -> tuple[str, ...]:
     relations = dict.fromkeys(triple.relation for example in examples for triple in example.triples)
     if not relations:
         return ("no example has a triple, so nothing can be learned from them; write what each sentence states",)
-    taught = {
-        triple.relation
-        for example in examples
-        for triple in example.triples
-        if _stands_in(triple.subject, example.text) and _stands_in(triple.object, example.text)
-    }
+    taught = {triple.relation for example in examples for triple in example.triples if is_in(example.text, triple)}
     return tuple(
         f"nothing can be learned about {relation!r}: none of its triples has both of its names in its sentence; "
         "write them as they stand there"
@@ -62,16 +58,26 @@ def warnings_about(examples: Sequence[Example]) -> tuple[str, ...]:
     )
 
 
+def is_in(text: str, triple: ExampleTriple) -> bool:
+    """Whether both of the triple's names stand in the text: in another case, as another people or date at most."""
+    return _stands_in(triple.subject, text) and _stands_in(triple.object, text)
+
+
 def _stands_in(name: str, text: str) -> bool:
     sentence = folded(text)
     is_written = folded(name) in sentence
     date = _DATE.fullmatch(date_key(name))
     has_year = date is not None and date["year"] in sentence
-    return is_written or has_year or any(folded(people) in sentence for people in _demonyms(name))
+    return is_written or has_year or any(people in sentence for people in _peoples().get(folded(name), ()))
 
 
-def _demonyms(country: str) -> Iterator[str]:
-    return (demonym for demonym, known in COUNTRIES.items() if folded(known) == folded(country))
+@lru_cache(maxsize=1)
+def _peoples() -> dict[str, list[str]]:
+    """What people of each country are called, all folded."""
+    peoples: dict[str, list[str]] = {}
+    for people, country in COUNTRIES.items():
+        peoples.setdefault(folded(country), []).append(folded(people))
+    return peoples
 
 
 def _parse(line: str, number: int) -> Example:

@@ -22,7 +22,7 @@ _COMPANY_SUFFIX = re.compile(
     r",? (?:inc|incorporated|corp|corporation|co|company|ltd|limited|llc|plc|gmbh|ag|sa|s\.a)\.?$"
 )
 _TITLE = re.compile(
-    r"(?:(?:mr|mrs|ms|miss|dr|prof|professor|sir|lord|lady|dame|president|king|queen|prince|princess|captain|admiral"
+    r"^(?:(?:mr|mrs|ms|miss|dr|prof|professor|sir|lord|lady|dame|president|king|queen|prince|princess|captain|admiral"
     r"|rear admiral|general|colonel|saint|st)\.? )+(?=\S)"
 )
 _QUOTES = " \t'\"“”‘’«»`.,;:-–—()[]"

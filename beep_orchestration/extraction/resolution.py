@@ -38,6 +38,7 @@ _TAKEN_FOR = frozenset({"organization", "made", "unknown", "place"})
 _LIKELY, _SURE = 0.7, 0.8  # confidence of a place that may be, or is, where only places can be
 _SHORTEST_ACRONYM = 2
 _NAMED_AFTER_PEOPLE = (" award", " prize", " medal")
+_GENERATIONS = frozenset(("jr", "sr", "ii", "iii", "iv"))
 _SMALL_WORDS = frozenset(("of", "for", "the", "and", "at", "in"))
 _INSTITUTION_WORDS = {
     "college": "college",
@@ -205,7 +206,7 @@ def _person_owners(groups: Mapping[Group, list[Mention]]) -> dict[Group, Group]:
     by_part: dict[str, list[str]] = defaultdict(list)
     for kind, key in groups:
         if kind == "person" and " " in key:
-            for part in sorted(_name_parts(key) - {key}):
+            for part in sorted(_name_parts(key)):
                 by_part[part].append(key)
     return {
         ("person", part): ("person", owner)
@@ -226,8 +227,9 @@ def _bearer(keys: list[str], groups: Mapping[Group, list[Mention]]) -> str | Non
 
 def _surname_owners(groups: Mapping[Group, list[Mention]]) -> dict[Group, Group]:
     """A surname that was taken for something else -> the person, unless it may well be something else."""
-    people = Counter(key.split()[-1] for kind, key in groups if kind == "person" and " " in key)
-    full = {key.split()[-1]: ("person", key) for kind, key in groups if kind == "person" and " " in key}
+    surnames = {key: _without_generation(key)[-1] for kind, key in groups if kind == "person" and " " in key}
+    people = Counter(surnames.values())
+    full = {surname: ("person", key) for key, surname in surnames.items()}
     firsts = {
         key.split()[0]
         for kind, key in groups
@@ -244,9 +246,19 @@ def _surname_owners(groups: Mapping[Group, list[Mention]]) -> dict[Group, Group]
 
 
 def _name_parts(key: str) -> set[str]:
-    """What else this person may be called: 'ada', 'lovelace', and 'presper eckert' for 'j. presper eckert'."""
-    words = key.split()
-    return {words[0], words[-1], " ".join(words[1:]), " ".join(words[-2:]), f"{words[0]} {words[-1]}"}
+    """What else this person may be called: 'ada', 'lovelace', and 'presper eckert' for 'j. presper eckert'.
+
+    'Frank Luke' is not another name of Frank Luke Jr., but may be his father's.
+    """
+    words = _without_generation(key)
+    parts = {words[0], words[-1], " ".join(words[1:]), " ".join(words[-2:]), f"{words[0]} {words[-1]}"}
+    return parts - {" ".join(words)}
+
+
+def _without_generation(key: str) -> list[str]:
+    """The words of a person's name without 'Jr.' or 'III'."""
+    *words, last = key.split()
+    return [*words[:-1], words[-1].rstrip(",")] if words and last in _GENERATIONS else [*words, last]
 
 
 def _plural_owners(groups: Mapping[Group, list[Mention]]) -> dict[Group, Group]:

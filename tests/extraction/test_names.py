@@ -46,6 +46,7 @@ def test_names_compare_without_case_article_and_company_suffix() -> None:
     assert comparison_key("The “Analytical Engine”") == comparison_key("analytical engine")
     assert {organization_key(name) for name in ("Acme Ltd", "ACME", "Acme, Inc.", "The Acme Company")} == {"acme"}
     assert person_words("Dr. Ada Lovelace") == ("ada", "lovelace")
+    assert person_words("Max Ernst Planck") == ("max", "ernst", "planck")  # 'St' is a title only where it begins
     assert acronym("International Business Machines") == "ibm"
     assert acronym("Association for Computing Machinery") == "acm"
 

@@ -46,6 +46,13 @@ def test_a_surname_means_the_main_person_where_the_other_is_mentioned_once() -> 
     assert grouped(found)["tim-berners-lee"] == ["Tim Berners-Lee", "Berners-Lee"]
 
 
+@pytest.mark.parametrize("name", ["Frank Luke Jr.", "Frank Luke, Jr.", "Frank Luke III"])
+def test_the_generation_is_no_surname(name: str) -> None:
+    (found,) = resolve(mentions(f"PERSON {name}", "PERSON Luke", "ORG Luke"))
+    assert [mention.text for mention in found.mentions] == [name, "Luke", "Luke"]
+    assert len(resolve(mentions(f"PERSON {name}", "PERSON Frank Luke"))) == 2  # may be his father
+
+
 def test_particles_belong_to_the_surname() -> None:
     (found,) = resolve(mentions("PERSON John von Neumann", "PERSON Von Neumann", "PERSON Neumann"))
     assert found.name == "John von Neumann"

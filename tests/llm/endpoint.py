@@ -179,12 +179,14 @@ class PlanOfEach:
 def honest_answer(body: Mapping[str, Any]) -> str:
     """What the rules make of a question."""
     schema = _schema(body)
-    material = str(body["messages"][-1]["content"])
+    parts = _within_marks(str(body["messages"][-1]["content"]))
     if "mentions" in schema:
-        return json.dumps({"mentions": _mentions(_within_marks(material)[0])})
+        return json.dumps({"mentions": _mentions(parts["Document:"])})
     if "entities" in schema:
-        return json.dumps({"entities": _types(_within_marks(material)[0], schema["entities"])})
-    entities, _, sentences = _within_marks(material)[-3:]
+        return json.dumps(
+            {"entities": _types(parts["Candidates, and where the document names them:"], schema["entities"])}
+        )
+    entities, sentences = parts["Entities:"], parts["Sentences:"]
     return json.dumps({"facts": _facts(entities, sentences, schema["facts"])})
 
 
@@ -197,8 +199,10 @@ def _schema(body: Mapping[str, Any]) -> dict[str, list[str]]:
     return {name: values[0] if values else []}
 
 
-def _within_marks(material: str) -> list[str]:
-    return [found[2] for found in re.finditer(r"<(document-[0-9a-f]+)>\n(.*?)\n</\1>", material, re.DOTALL)]
+def _within_marks(material: str) -> dict[str, str]:
+    """What stands within marks, by its title."""
+    parts = re.finditer(r"^([^\n]+)\n<(document-[0-9a-f]+)>\n(.*?)\n</\2>", material, re.DOTALL | re.MULTILINE)
+    return {found[1]: found[3] for found in parts}
 
 
 def _mentions(text: str) -> list[dict[str, str]]:

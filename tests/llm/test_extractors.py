@@ -145,23 +145,38 @@ def test_what_no_class_fits_can_be_in_relations_without_a_range() -> None:
     assert THING in calls.asked[1].allowed[0][2]
 
 
-def test_types_that_no_relation_joins_are_told_apart() -> None:
-    joined = "Types that relations join: "
-    _, calls = types()
-    assert joined not in calls.asked[0].instructions
-    singer = ':Singer a owl:Class ; rdfs:label "Singer" . '
-    child = ':Child a owl:Class ; rdfs:label "Child" ; rdfs:subClassOf :Person .'
-    found, _ = mentions(("London", "GPE"))
-    calls = Scripted(TypesAnswer(entities=[]))
-    ontology = load_ontology(ONTOLOGY + singer + child)
-    llm_extractors(calls).entities.classify_entities(TEXT, resolve(found), ontology)
-    assert calls.asked[0].instructions.endswith(f"{joined}Child, Person, Place")
+def test_what_relations_join_is_said_where_names_and_types_are_asked_for() -> None:
+    """Else an army is no 'unit', and nobody's; and what no class has ('1843') is no name."""
+    made = ':made a owl:ObjectProperty ; rdfs:label "made" ; rdfs:domain :Person .'
+    ontology = load_ontology(ONTOLOGY + made)
+    calls = Scripted(MentionsAnswer(mentions=[NamedThing(name="London", label="GPE")]), TypesAnswer(entities=[]))
+    extractors = llm_extractors(calls)
+    found = extractors.mentions.extract_mentions(TEXT, chunk_text(TEXT, ExtractionOptions())[0], ontology)
+    extractors.entities.classify_entities(TEXT, resolve(found), ontology)
+    joins = "Relations:\n- made: Person -> anything\n- met: Person -> Person\n- seen in: Person -> Place"
+    assert [question.instructions.endswith(joins) for question in calls.asked] == [True, True]
+
+
+def test_a_country_is_called_by_its_name() -> None:
+    calls = Scripted(
+        MentionsAnswer(mentions=[NamedThing(name="Japanese", label="NORP"), NamedThing(name="Japan", label="GPE")]),
+        TypesAnswer(entities=[TypedThing(number=number, type="Place") for number in (1, 2)]),
+        RelationsAnswer(facts=[]),
+    )
+    document = parse_extraction_input({"document_id": "d", "text": "A Japanese firm left Japan.", "ontology": ONTOLOGY})
+    (found,) = extract(document, llm_extractors(calls)).entities
+    assert (found.name, found.aliases, len(found.mentions)) == ("Japan", ("Japanese",), 2)
 
 
 def test_types_that_nobody_asked_for_are_dropped_and_counted() -> None:
     found, calls = types((1, "Admin"), (2, "Person"), (2, "Place"), (7, "Person"), (0, "Person"))
     assert [entity.type for entity in found] == [THING, "Person", THING]
     assert calls.tally == {"types_dropped": 4, "types_missing": 2}
+
+
+def mentioned(text: str, name: str) -> Mention:
+    start = text.index(name)
+    return Mention(start=start, end=start + len(name), text=name, label="NAME", confidence=0.9)
 
 
 def entity(key: str, type_name: str, *names: str) -> Entity:
@@ -227,6 +242,19 @@ def test_a_sentence_that_names_neither_is_replaced_by_the_nearest_that_names_bot
     strangers = [*ENTITIES[:1], entity("engine", "Person", "Analytical Engine")]
     assert relations((1, "met", 2, GREY), entities=strangers)[0] == []
     assert relations((1, "met", 2, GREY), entities=strangers)[1].tally == {"relations_without_evidence": 1}
+
+
+def test_no_sentence_ends_within_a_name() -> None:
+    text = "Grace left Warner Bros. Records for Dr. Luke. He was glad."
+    named = [
+        Entity(id=name, name=name, type="Person", aliases=(), mentions=(mention,), confidence=0.9)
+        for name in ("Grace", "Warner Bros. Records", "Dr. Luke")
+        for mention in [mentioned(text, name)]
+    ]
+    calls = Scripted(RelationsAnswer(facts=[]))
+    (chunk,) = chunk_text(text, ExtractionOptions())
+    llm_extractors(calls).relations.extract_relations(text, chunk, named, load_ontology(ONTOLOGY))
+    assert f"[1] {text[:45]}\n[2] He was glad." in calls.asked[0].material
 
 
 def test_a_pronoun_stands_for_one_of_the_two() -> None:
@@ -300,24 +328,41 @@ def example(text: str, *facts: tuple[str, str, str]) -> Example:
 
 
 def test_the_closest_examples_of_possible_relations_are_shown() -> None:
-    far = [example(f"Nobody{number} met Someone{number} far away.", ("N", "met", "S")) for number in range(30)]
+    far = [example(f"N{number} met S{number} far away.", (f"N{number}", "met", f"S{number}")) for number in range(30)]
     near = example("Grace met Howard in London.", ("Grace", "met", "Howard"))
     other = example("Ada Lovelace met Charles Babbage in London.", ("Ada", "married", "Charles"))
     examples = Examples([*far, near, other])
-    found = examples.closest("Ada met Charles in London.", ["met"])
-    assert found[0] == near
-    assert other not in found
-    assert len(found) == 12
-    assert found == examples.closest("Ada met Charles in London.", ["met"])
+    found = examples.closest("Ada met Charles in London.", ["met"], most=12)
+    assert found == [near, *far[:11]]
+    assert found == examples.closest("Ada met Charles in London.", ["met"], most=12)
+
+
+def test_of_each_relation_one_example_is_shown_before_there_are_two_of_another() -> None:
+    close = [example(f"Ada met Charles, {number}.", ("Ada", "met", "Charles")) for number in range(3)]
+    married = example("N wed S.", ("N", "married", "S"))
+    silent = example("Nobody was there.")
+    found = Examples([*close, married, silent]).closest("Ada met Charles.", ["met", "married"], most=4)
+    assert found == [close[0], married, silent, close[1]]
+
+
+def test_facts_whose_names_do_not_stand_in_an_example_are_not_shown() -> None:
+    """They would show how to invent names."""
+    invented = example("She met Charles.", ("Emma", "met", "Charles"))
+    known = example("Grace, a Dane, met Howard.", ("Grace", "of", "Denmark"), ("Emma", "met", "Howard"))
+    (found,) = Examples([invented, known]).closest("x", ["met", "of"], most=9)
+    assert [fact.relation for fact in found.triples] == ["of"]
 
 
 def test_examples_are_part_of_the_identity_and_data_to_the_model() -> None:
     (chunk,) = chunk_text(TEXT, ExtractionOptions())
     shown = example("Grace met Howard.", ("Grace", "met", "Howard"))
-    calls = Scripted(RelationsAnswer(facts=[]))
-    extractor = llm_extractors(calls, [shown]).relations
-    extractor.extract_relations(TEXT, chunk, ENTITIES, load_ontology(ONTOLOGY))
-    (question,) = calls.asked
-    assert "Grace met Howard. => Grace | met | Howard" in question.material
-    assert "Grace" not in question.instructions
-    assert len({extractor.identity, llm_extractors(calls).relations.identity}) == 2
+    calls = Scripted(MentionsAnswer(mentions=[]), RelationsAnswer(facts=[]))
+    extractors, others = llm_extractors(calls, [shown]), llm_extractors(calls)
+    extractors.mentions.extract_mentions(TEXT, chunk, load_ontology(ONTOLOGY))
+    extractors.relations.extract_relations(TEXT, chunk, ENTITIES, load_ontology(ONTOLOGY))
+    assert len(calls.asked) == 2
+    for question in calls.asked:
+        assert "Grace met Howard. => Grace | met | Howard" in question.material
+        assert "Grace" not in question.instructions
+    assert extractors.mentions.identity != others.mentions.identity
+    assert extractors.relations.identity != others.relations.identity

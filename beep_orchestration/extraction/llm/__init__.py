@@ -16,6 +16,8 @@ _PATIENT = RetryPolicy(maximum_attempts=6, first_delay=2.0, maximum_delay=60.0)
 
 
 def llm_extractors(calls: Calls, examples: Sequence[Example] = ()) -> Extractors:
-    """Mentions, types and relations by the language model that `calls` asks; facts as the examples show them."""
-    relations = LlmRelationExtractor(calls, Examples(examples))
-    return Extractors(LlmMentionExtractor(calls), LlmEntityClassifier(calls), relations, _PATIENT)
+    """Mentions, types and relations by the language model that `calls` asks; the examples are shown to it."""
+    shown = Examples(examples)
+    return Extractors(
+        LlmMentionExtractor(calls, shown), LlmEntityClassifier(calls), LlmRelationExtractor(calls, shown), _PATIENT
+    )

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from beep_orchestration.extraction.llm.calls import Calls, Tally
 from beep_orchestration.extraction.llm.identity import identity
-from beep_orchestration.extraction.llm.prompts import NONE, TYPES, candidate_line, joined_types_of, material, types_of
+from beep_orchestration.extraction.llm.prompts import NONE, TYPES, candidate_line, joins_of, material, types_of
 from beep_orchestration.extraction.llm.questions import Question, TypedThing, TypesAnswer
+from beep_orchestration.extraction.local.entities import entity, named_after_its_country
 from beep_orchestration.extraction.model import Candidate, Entity, Mention
 from beep_orchestration.extraction.ontology import THING, Ontology
 from beep_orchestration.extraction.prose import plain
@@ -40,7 +41,7 @@ class LlmEntityClassifier:
         )
         names = dict.fromkeys((*(found.name for found in ontology.classes), THING, NONE))
         question = Question(
-            instructions=f"{TYPES}\n{types_of(ontology)}{joined_types_of(ontology)}",
+            instructions=f"{TYPES}\n{types_of(ontology)}\n{joins_of(ontology)}",
             material=material(("Candidates, and where the document names them:", "\n".join(lines))),
             answer_type=TypesAnswer,
             allowed=(("TypedThing", "type", tuple(names)),),
@@ -58,7 +59,7 @@ def _entities(
     types = _types_by_number(chosen, len(candidates), ontology, tally)
     tally["types_missing"] += sum(number not in types for number in range(1, len(candidates) + 1))
     return [
-        _entity(candidate, type_name)
+        entity(named_after_its_country(candidate, type_name), type_name, _UNTYPED if type_name == THING else _CHOSEN)
         for number, candidate in enumerate(candidates, start=1)
         if (type_name := types.get(number, THING)) != NONE
     ]
@@ -77,14 +78,3 @@ def _types_by_number(chosen: Sequence[TypedThing], count: int, ontology: Ontolog
         else:
             types[thing.number] = type_name
     return types
-
-
-def _entity(candidate: Candidate, type_name: str) -> Entity:
-    return Entity(
-        id=candidate.key,
-        name=candidate.name,
-        type=type_name,
-        aliases=candidate.aliases,
-        mentions=candidate.mentions,
-        confidence=_UNTYPED if type_name == THING else _CHOSEN,
-    )

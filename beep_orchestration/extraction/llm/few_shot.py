@@ -1,14 +1,15 @@
 """Examples that are shown to a language model: the given ones that are most like what it is to read."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 
 from beep_orchestration.digests import canonical_digest
-from beep_orchestration.extraction.model import Example
+from beep_orchestration.extraction.examples import is_in
+from beep_orchestration.extraction.model import Example, ExampleTriple
 
 _WORD = re.compile(r"\w+")
-_MOST = 12  # enough to show what is meant; each is paid for with every question
+_NO_FACT = "no fact"
 
 
 class Examples:
@@ -25,31 +26,41 @@ class Examples:
     def __len__(self) -> int:
         return len(self._examples)
 
-    def closest(self, text: str, relations: Collection[str]) -> list[Example]:
-        """The examples that share most of their words with the text, best first; those of other relations are left out.
+    def shown(self, text: str, relations: Collection[str], most: int) -> str:
+        """The closest examples as the model reads them, a line each: a text and the facts that it states."""
+        return "\n".join(
+            f"{' '.join(example.text.split())} => "
+            + ("; ".join(f"{fact.subject} | {fact.relation} | {fact.object}" for fact in example.triples) or _NO_FACT)
+            for example in self.closest(text, relations, most)
+        )
 
-        Linear in the examples, and deterministic: of equals the first.
+    def closest(self, text: str, relations: Collection[str], most: int) -> list[Example]:
+        """At most so many of the examples that share most of their words with the text, best first.
+
+        Those that show a relation (or that there is no fact) before which none did, then the others. An example without
+        facts of these relations is left out, unless it was given without. Deterministic: of equals the first.
         """
         words = _words(text)
-        fitting = (
-            (-len(words & seen) / (len(seen) or 1), number, example)
-            for number, (seen, example) in enumerate(zip(self._word_sets, self._examples, strict=True))
-            if not example.triples or any(triple.relation in relations for triple in example.triples)
-        )
-        return [example for _, _, example in sorted(fitting, key=lambda found: found[:2])[:_MOST]]
+        ranked = sorted(self._read, key=lambda read: -len(words & read[0]) / (len(read[0]) or 1))
+        shown: set[str] = set()
+        new: list[tuple[Example, tuple[ExampleTriple, ...]]] = []
+        others: list[tuple[Example, tuple[ExampleTriple, ...]]] = []
+        for _, example in ranked:
+            facts = tuple(fact for fact in example.triples if fact.relation in relations)
+            if facts or not example.triples:
+                kinds = {fact.relation for fact in facts} or {_NO_FACT}
+                (others if kinds <= shown else new).append((example, facts))
+                shown |= kinds
+        return [example.model_copy(update={"triples": facts}) for example, facts in [*new, *others][:most]]
 
     @cached_property
-    def _word_sets(self) -> list[frozenset[str]]:
-        return [_words(example.text) for example in self._examples]
-
-
-def shown(examples: Iterable[Example]) -> str:
-    """Examples as the model reads them, each a text and the facts that it states."""
-    return "\n".join(
-        f"{' '.join(example.text.split())} => "
-        + ("; ".join(f"{fact.subject} | {fact.relation} | {fact.object}" for fact in example.triples) or "no fact")
-        for example in examples
-    )
+    def _read(self) -> list[tuple[frozenset[str], Example]]:
+        """The words of each example, and what of it can be read in it: facts whose names stand there."""
+        return [
+            (_words(example.text), example.model_copy(update={"triples": facts}))
+            for example in self._examples
+            if (facts := tuple(fact for fact in example.triples if is_in(example.text, fact))) or not example.triples
+        ]
 
 
 def _words(text: str) -> frozenset[str]:

@@ -4,36 +4,42 @@ from collections.abc import Iterator, Sequence
 
 from beep_orchestration.extraction.llm.alignment import AlignedText, Place
 from beep_orchestration.extraction.llm.calls import Calls, Tally
+from beep_orchestration.extraction.llm.few_shot import Examples
 from beep_orchestration.extraction.llm.identity import identity
-from beep_orchestration.extraction.llm.prompts import MENTIONS, material, types_of
+from beep_orchestration.extraction.llm.prompts import MENTIONS, joins_of, material, types_of
 from beep_orchestration.extraction.llm.questions import MentionsAnswer, NamedThing, Question
 from beep_orchestration.extraction.model import Chunk, Mention
 from beep_orchestration.extraction.ontology import Ontology
 from beep_orchestration.extraction.prose import Block, blocks
 
 _EXACT, _ALIGNED = 0.9, 0.8
+_MOST = 8  # examples; enough to show how far a name goes
 
 
 class LlmMentionExtractor:
     """`MentionExtractor` by a language model: one call for each chunk that holds prose."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls, examples: Examples) -> None:
         self._calls = calls
+        self._examples = examples
 
     @property
     def identity(self) -> str:
-        """The model and the digest of prompts and checks."""
-        return identity("llm-mentions", self._calls.identity)
+        """The model, the digest of prompts and checks, and that of the examples."""
+        return identity("llm-mentions", self._calls.identity, self._examples)
 
     def extract_mentions(self, text: str, chunk: Chunk, ontology: Ontology) -> list[Mention]:
         """As the protocol says. A listed name that does not stand in the chunk is dropped and counted."""
         prose = list(blocks(text, chunk))
         if not prose:
             return []
+        shown = self._examples.shown(text[chunk.start : chunk.end], {found.name for found in ontology.relations}, _MOST)
         question = Question(
-            instructions=f"{MENTIONS}\nThe graph will have things of these types, so miss none of them.\n"
-            f"{types_of(ontology)}",
-            material=material(("Document:", "\n\n".join(block.text for block in prose))),
+            instructions=f"{MENTIONS}\n{types_of(ontology)}\n{joins_of(ontology)}",
+            material=material(
+                ("Examples of texts, and some of the facts that they state:", shown),
+                ("Document:", "\n\n".join(block.text for block in prose)),
+            ),
             answer_type=MentionsAnswer,
         )
         return self._calls.ask(question, lambda answer, tally: _mentions(text, prose, answer.mentions, tally))

@@ -19,10 +19,14 @@ _DATA = (
 
 MENTIONS = f"""You find the names in a document for a knowledge graph.
 {_DATA}
-List every name of a particular person, organization, place, product, work, event, law or language, and every \
-calendar date, that stands in the document. Copy it letter by letter, without article or possessive. List a name \
+List every name of a particular person, organization, place, product, work, event, law or language, every date, year \
+or decade, and all else that can be an end of a relation below: where a type is itself a kind of thing, such as an \
+illness or a profession, also the common nouns that are of it ('measles', 'surgeon'). Leave out pronouns, and common \
+nouns and numbers that no relation joins. Copy each letter by letter, without possessive, and without article unless \
+it belongs to the name. Of names inside one another list the one of which a relation is stated, or else the longest; \
+if examples are given, names go as far as theirs, which may be written in another way and are not all. List a name \
 once, however often it occurs; but if one name stands for different things, list it once for each, in the order of \
-the text. Leave out pronouns, common nouns and bare numbers. Label each name:
+the text. Label each name:
 PERSON people; NORP nationalities, religions, political groups; FAC buildings, roads, bridges; ORG companies, \
 agencies, institutions; GPE countries, cities, states; LOC other places; PRODUCT machines, vehicles, software, \
 materials; EVENT wars, conferences, matches; WORK_OF_ART books, films, songs, papers; LAW laws and treaties; \
@@ -30,22 +34,27 @@ LANGUAGE languages, also programming languages; DATE dates and years; NAME names
 
 TYPES = f"""You give types to the names of a document for a knowledge graph.
 {_DATA}
-For each numbered candidate choose the one type that fits what the name stands for in the document; of several that \
-fit the most particular one, but rather one that relations join, if those are listed; '{THING}' if it names a \
-particular thing, or a date, that no type fits; '{NONE}' if it does not."""
+For each numbered candidate choose one type, by what the name stands for in the document. The relations below join \
+types: of several that fit, choose one with which the relations that the document states of the thing can be told, \
+else the most particular. If none fits, but the document states such a relation of the thing, choose the type that the \
+relation has at that end (a firm that owns a patent, where owners are persons). Choose '{THING}' for another \
+particular thing, or a date; '{NONE}' for what is neither."""
 
 RELATIONS = f"""You find the facts that a document states, for a knowledge graph.
 {_DATA}
 The entities and the sentences are numbered. A fact is a relation of the list below from a subject to an object, both \
 of them entities of the list, that a sentence states as true: not what is denied, asked, planned, supposed, or said \
-to be possible. Resolve pronouns by what stands before them. Give only facts that the document states, each once, \
-with the number of the sentence that states it; know nothing else. A relation holds only between the types that \
-stand behind it."""
+to be possible. A sentence may state several relations of the same two, also in both directions: give each, once. \
+Take what pronouns and words such as 'the company' stand for from the sentences and what stands before; know nothing \
+else. If a thing has several names in the list, take the one that it is known by. Give the number of a sentence that \
+states the fact. A relation holds only between the types that stand behind it. If examples are given, they show how \
+widely each relation is understood: read these sentences as widely. They leave facts out, and may write names and \
+dates in another way."""
 
 
 def material(*parts: tuple[str, str]) -> str:
-    """Titled parts of the document, each between marks of its own."""
-    return "\n\n".join(_marked(title, text) for title, text in parts)
+    """Titled parts of the document, each between marks of its own; empty ones are left out."""
+    return "\n\n".join(_marked(title, text) for title, text in parts if text)
 
 
 def _marked(title: str, text: str) -> str:
@@ -64,22 +73,16 @@ def types_of(ontology: Ontology) -> str:
     )
 
 
-def joined_types_of(ontology: Ontology) -> str:
-    """A line with the classes that are in a domain or range or below it; nothing if all are.
-
-    Where a class has no class above it ('singer' beside 'human'), the most particular type would keep a thing out of
-    every relation.
-    """
-    ends = {name for relation in ontology.relations for name in (*relation.domain, *relation.range)}
-    joined = [found.name for found in ontology.classes if any(ontology.is_a(found.name, end) for end in ends)]
-    return _listed("\nTypes that relations join: ", joined, "") if len(joined) < len(ontology.classes) else ""
+def joins_of(ontology: Ontology) -> str:
+    """What the ontology's relations join, a line each: what can be an end, and which type lets a fact be told."""
+    return "Relations:\n" + "\n".join(f"- {found.name}: {_ends(found)}" for found in ontology.relations)
 
 
 def relations_of(relations: Sequence[OntologyRelation]) -> str:
     """Relations, a line each, with their phrases, domain and range."""
     return "Relations:\n" + "\n".join(
         f"- {found.name}{_listed(' (', [phrase for phrase in found.phrases if phrase != found.name], ')')}: "
-        f"{_either(found.domain)} -> {_either(found.range)}"
+        + _ends(found)
         for found in relations
     )
 
@@ -93,6 +96,10 @@ def candidate_line(number: int, candidate: Candidate, contexts: Sequence[str]) -
 def entity_line(number: int, entity: Entity) -> str:
     """An entity as the model reads it."""
     return f"{number}. {entity.name} [{entity.type}]{_listed(' (also ', entity.aliases[:5], ')')}"
+
+
+def _ends(relation: OntologyRelation) -> str:
+    return f"{_either(relation.domain)} -> {_either(relation.range)}"
 
 
 def _either(names: Sequence[str]) -> str:

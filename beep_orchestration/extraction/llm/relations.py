@@ -2,21 +2,22 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from beep_orchestration.extraction.chunking import with_lead_in
 from beep_orchestration.extraction.llm.calls import Calls, Tally
-from beep_orchestration.extraction.llm.few_shot import Examples, shown
+from beep_orchestration.extraction.llm.few_shot import Examples
 from beep_orchestration.extraction.llm.identity import identity
 from beep_orchestration.extraction.llm.prompts import RELATIONS, entity_line, material, relations_of
 from beep_orchestration.extraction.llm.questions import Question, RelationsAnswer, StatedFact
-from beep_orchestration.extraction.model import Chunk, Entity, Relation, Span
+from beep_orchestration.extraction.model import Chunk, Entity, Mention, Relation, Span
 from beep_orchestration.extraction.ontology import Ontology, OntologyRelation
 from beep_orchestration.extraction.prose import Block, blocks
 
 _STATED = 0.85
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’»)\]]{0,3}\s+(?=[\"'“‘«(\[]*[A-Z0-9])|(?<=[。！？])")
+_MOST = 12  # examples; enough to show what is meant, and each is paid for with every question
 _ENOUGH = 2  # entities, for there to be a fact
 
 
@@ -30,8 +31,7 @@ class LlmRelationExtractor:
     @property
     def identity(self) -> str:
         """The model, the digest of prompts and checks, and that of the examples."""
-        examples = f" examples-{self._examples.digest[:12]}" if len(self._examples) else ""
-        return identity("llm-relations", self._calls.identity) + examples
+        return identity("llm-relations", self._calls.identity, self._examples)
 
     def extract_relations(
         self, text: str, chunk: Chunk, entities: Sequence[Entity], ontology: Ontology
@@ -42,14 +42,14 @@ class LlmRelationExtractor:
         types that the ontology does not relate, or if its sentence names neither of its entities.
         """
         possible = _possible(ontology, entities)
-        sentences = _Sentences(text, chunk)
+        sentences = _Sentences(text, chunk, [mention for entity in entities for mention in entity.mentions])
         if not possible or not sentences.spans:
             return []
-        examples = self._examples.closest(text[chunk.start : chunk.end], possible)
+        shown = self._examples.shown(text[chunk.start : chunk.end], possible, _MOST)
         question = Question(
             instructions=f"{RELATIONS}\n{relations_of(list(possible.values()))}",
             material=material(
-                *([("Examples of texts and the facts that they state:", shown(examples))] if examples else []),
+                ("Examples of texts, and some of the facts that they state:", shown),
                 ("Entities:", "\n".join(entity_line(number, entity) for number, entity in enumerate(entities, 1))),
                 ("What stands before, to know what pronouns mean:", sentences.before),
                 ("Sentences:", sentences.numbered()),
@@ -74,13 +74,14 @@ def _possible(ontology: Ontology, entities: Sequence[Entity]) -> dict[str, Ontol
 
 
 class _Sentences:
-    """The sentences of a chunk, and the text just before it."""
+    """The sentences of a chunk, and the text just before it. No sentence ends within a name."""
 
-    def __init__(self, text: str, chunk: Chunk) -> None:
+    def __init__(self, text: str, chunk: Chunk, names: Iterable[Mention]) -> None:
+        within = {place for name in names for place in range(name.start + 1, name.end)}
         found = [
             (block.span(start, end), block.text[start:end].strip())
             for block in blocks(text, with_lead_in(text, chunk))
-            for start, end in _cut(block)
+            for start, end in _cut(block, within)
         ]
         own = [(span, sentence) for span, sentence in found if span.start >= chunk.start]
         self.spans = [span for span, _ in own]
@@ -91,10 +92,14 @@ class _Sentences:
         return "\n".join(f"[{number}] {sentence}" for number, sentence in enumerate(self._texts, start=1))
 
 
-def _cut(block: Block) -> Iterator[tuple[int, int]]:
-    """Sentences without the white space around them; cut where a sentence's end is followed by a beginning."""
+def _cut(block: Block, within_names: Container[int]) -> Iterator[tuple[int, int]]:
+    """Sentences without the white space around them; cut where a sentence's end is followed by a beginning.
+
+    The full stop of 'Warner Bros. Records' ends no sentence.
+    """
     start = 0
-    for end in [*(found.end() for found in _SENTENCE_END.finditer(block.text)), len(block.text)]:
+    ends = (found.end() for found in _SENTENCE_END.finditer(block.text))
+    for end in [*(end for end in ends if block.starts[end] not in within_names), len(block.text)]:
         sentence = block.text[start:end]
         if sentence.strip():
             first = start + len(sentence) - len(sentence.lstrip())

@@ -86,6 +86,15 @@ def entity(candidate: Candidate, type_name: str, confidence: float) -> Entity:
     )
 
 
+def named_after_its_country(candidate: Candidate, kind: str) -> Candidate:
+    """'Japanese' is Japan where a place is meant; it remains an alias."""
+    country = COUNTRIES.get(candidate.name)
+    if country is None or WORD_LABELS.get(kind.casefold().split()[-1]) != "GPE":
+        return candidate
+    aliases = tuple(sorted({candidate.name, *candidate.aliases} - {country}))
+    return candidate.model_copy(update={"name": country, "aliases": aliases})
+
+
 def _type_of(text: str, candidate: Candidate, classes: _ClassIndex) -> tuple[str, float] | None:
     """A class and how sure it is; None for what is no thing (a number, 'two years later')."""
     labels = Counter(mention.label for mention in candidate.mentions)

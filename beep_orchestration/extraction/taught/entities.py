@@ -5,11 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from beep_orchestration.extraction.demonyms import COUNTRIES
-from beep_orchestration.extraction.local.entities import LocalEntityClassifier, entity
+from beep_orchestration.extraction.local.entities import LocalEntityClassifier, entity, named_after_its_country
 from beep_orchestration.extraction.local.language_model import Analysis, identity, read
 from beep_orchestration.extraction.local.mentions import recognized
-from beep_orchestration.extraction.local.type_words import WORD_LABELS
 from beep_orchestration.extraction.markup import hidden_stretches
 from beep_orchestration.extraction.model import Candidate, Chunk, Entity, Mention, Span
 from beep_orchestration.extraction.ontology import THING, Ontology
@@ -59,16 +57,7 @@ def _typed(
     kind = min(weights, key=lambda name: (-weights[name], name))
     if kind not in classes:
         return local or entity(candidate, THING, _EVEN)
-    return entity(_named_after_its_country(candidate, kind), kind, round(weights[kind] / len(judgements), 2))
-
-
-def _named_after_its_country(candidate: Candidate, kind: str) -> Candidate:
-    """'Japanese' is Japan where a place is meant."""
-    country = COUNTRIES.get(candidate.name)
-    if country is None or WORD_LABELS.get(kind.casefold().split()[-1]) != "GPE":
-        return candidate
-    aliases = tuple(sorted({candidate.name, *candidate.aliases} - {country}))
-    return candidate.model_copy(update={"name": country, "aliases": aliases})
+    return entity(named_after_its_country(candidate, kind), kind, round(weights[kind] / len(judgements), 2))
 
 
 def _judgements(text: str, candidates: Sequence[Candidate], learned: Learned) -> dict[str, list[Judgement]]:
