@@ -16,8 +16,7 @@ from typing import Any
 import psutil
 from filelock import FileLock
 
-from beep_orchestration.data_folder import make_data_folder
-from beep_orchestration.errors import DatabaseUnavailableError
+from beep_orchestration.errors import ConfigurationError, DatabaseUnavailableError
 from beep_orchestration.settings import Settings, socket_url
 
 logger = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ def start(data_folder: Path) -> tuple[str, bool]:
     cannot be used and `DatabaseUnavailableError` if the server does not come up.
     """
     cluster = _cluster_folder(data_folder)
-    with FileLock(data_folder / "postgres.lock", timeout=120, mode=0o600):
+    with FileLock(data_folder / "postgres.lock", timeout=120):
         socket_folder = find_socket_folder(cluster)
         if socket_folder is not None:
             return socket_url(socket_folder), False
@@ -40,7 +39,6 @@ def start(data_folder: Path) -> tuple[str, bool]:
             with _programs_of_administrators():
                 server = _server(cluster)
                 server.ensure_pgdata_inited()
-                make_data_folder(data_folder)  # as root the call before has opened it to everyone
                 server.ensure_postgres_running()
         except (SubprocessError, OSError, AssertionError) as error:
             raise DatabaseUnavailableError(f"{cluster}", f"{error}; its log is {cluster / 'log'}") from error
@@ -51,7 +49,7 @@ def start(data_folder: Path) -> tuple[str, bool]:
 def stop(data_folder: Path) -> None:
     """Stop the server if it is running: no new connections, those that are open are ended."""
     cluster = _cluster_folder(data_folder)
-    with FileLock(data_folder / "postgres.lock", timeout=120, mode=0o600):
+    with FileLock(data_folder / "postgres.lock", timeout=120):
         if find_socket_folder(cluster) is None:
             return
         server = _server(cluster)
@@ -105,5 +103,8 @@ def _server(cluster: Path) -> Any:
 
 
 def _cluster_folder(data_folder: Path) -> Path:
-    make_data_folder(data_folder)
+    try:
+        data_folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"BEEP_DATA_FOLDER: cannot create {data_folder} ({error.strerror})") from error
     return data_folder / "postgres"

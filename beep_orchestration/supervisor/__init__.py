@@ -2,7 +2,7 @@
 
 Reading order: `services` (what runs, and for how long), `child` (one process of it), `guard` (why nothing is left
 behind), `ownership` (why a data folder has one of it), `readiness` (when it can be used), `code_changes` (for who works
-on the code), `home` (its files).
+on the code), `home` (its files), `program` (how a command of them starts).
 """
 
 from beep_orchestration.supervisor.ownership import Owner, find_owner

@@ -3,15 +3,13 @@
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from beep_orchestration.data_folder import FILES_MASK
 from beep_orchestration.errors import ConfigurationError
 from beep_orchestration.settings import Settings
-from beep_orchestration.supervisor.home import CODE_SOCKET, environment, executable, prepare_home, write_workspace
+from beep_orchestration.supervisor.home import CODE_SOCKET, environment, function, prepare_home, script, write_workspace
 
 _LOG_BYTES = 20_000_000
 _TAIL_BYTES = 8_000
@@ -44,7 +42,7 @@ class Child:
     def start(self) -> None:
         """Start the process; its output is appended to its log."""
         self._limit_log()
-        with os.fdopen(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
                 env=self._environment,
@@ -52,7 +50,6 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                umask=FILES_MASK,
             )
         self._started_at = time.monotonic()
 
@@ -129,7 +126,7 @@ def make_children(
     """
     variables = environment(settings, prepare_home(settings.data_folder), mark)
     logs = settings.data_folder / "logs"
-    logs.mkdir(mode=0o700, exist_ok=True)
+    logs.mkdir(exist_ok=True)
     workspace = write_workspace(folder, settings.code_location)
     code = (
         f"--socket={folder / CODE_SOCKET}",
@@ -140,16 +137,16 @@ def make_children(
     address = (f"--host={settings.host}", f"--port={settings.port}")
     commands = {
         "code server": _code_server(code, reload=reload),
-        "webserver": [executable("dagster-webserver"), f"--workspace={workspace}", *address],
-        "daemon": [executable("dagster-daemon"), "run", f"--workspace={workspace}"],
-        "API server": [executable("beep"), "serve"],
+        "webserver": [*script("dagster-webserver"), f"--workspace={workspace}", *address],
+        "daemon": [*script("dagster-daemon"), "run", f"--workspace={workspace}"],
+        "API server": [*script("beep"), "serve"],
     }
-    warm_up = [sys.executable, "-m", "beep_orchestration.engine.warming", str(workspace)]
+    warm_up = [*function("beep_orchestration.engine.warming:main"), str(workspace)]
     children = [Child(name, command, variables, logs) for name, command in commands.items()]
     return children, Child("warm-up", warm_up, variables, logs)
 
 
 def _code_server(options: Sequence[str], *, reload: bool) -> list[str]:
     if reload:
-        return [executable("dagster"), "code-server", "start", *options]
-    return [executable("dagster"), "api", "grpc", *options]
+        return [*script("dagster"), "code-server", "start", *options]
+    return [*script("dagster"), "api", "grpc", *options]

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from beep_orchestration.errors import ConfigurationError
 from beep_orchestration.settings import Settings
+from beep_orchestration.supervisor import program
 
 INSTANCE_FILE = Path(__file__).parents[2] / "dagster.yaml"
 CODE_SOCKET = "code.sock"
@@ -45,12 +46,16 @@ def write_workspace(folder: Path, code_location: str) -> Path:
     return workspace
 
 
-def executable(name: str) -> str:
-    """The path of one of Dagster's commands in the environment that this process runs in."""
-    path = Path(sysconfig.get_path("scripts")) / name
-    if not path.exists():
+def script(name: str) -> list[str]:
+    """What runs one of Dagster's commands, or ours, in the environment that this process runs in."""
+    if not (Path(sysconfig.get_path("scripts")) / name).exists():
         raise ConfigurationError(f"no {name} beside {sys.executable}; install the dependencies of the project")
-    return str(path)
+    return function(name)
+
+
+def function(name: str) -> list[str]:
+    """What runs a function of a module, written `module:function`, as a program."""
+    return [sys.executable, "-P", program.__file__, name]
 
 
 def environment(settings: Settings, home: Path, mark: str) -> dict[str, str]:
