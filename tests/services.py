@@ -15,13 +15,17 @@ HOST = "127.0.0.1"
 
 @pytest.fixture(scope="session")
 def services(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """Services that tests share: `WorkflowService.connect(services.settings)` reaches them. Do not stop them."""
+    """Services that tests share: `WorkflowService.connect(services.settings)` reaches them. Do not stop them.
+
+    They know a workflow type of one's own beside `extraction`.
+    """
     with postgres.new_database(TEMPLATE) as url:
         settings = Settings(
             database_url=SecretStr(url),
             data_folder=tmp_path_factory.mktemp("services"),
             host=HOST,
             port=free_port(HOST),
+            workflow_modules="examples.article_review",
         )
         with running_services(settings) as running:
             yield running

@@ -45,6 +45,11 @@ class User:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("BEEP_")}
         return inherited | {"BEEP_DATA_FOLDER": str(self.folder), "BEEP_PORT": str(self.port)}
 
+    @property
+    def settings(self) -> Settings:
+        """As their commands read them."""
+        return Settings(data_folder=self.folder, port=self.port)
+
     @contextmanager
     def running(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         """A command of `beep` as a process in a session of its own."""
@@ -101,12 +106,28 @@ def _ready(up: subprocess.Popen[str]) -> dict[str, Any]:
     return ready
 
 
-def test_a_database_that_dies_is_started_again_and_one_ctrl_c_ends_everything(user: User) -> None:
+def test_a_killed_owner_leaves_no_process_and_loses_no_execution_and_one_ctrl_c_ends_everything(
+    user: User, tmp_path: Path
+) -> None:
+    """Of the second owner the database dies, too."""
     before = set(CHECKOUT.iterdir())
+    document = tmp_path / "long.txt"
+    document.write_text(TEXT * 200)
     with user.running("up", "--json") as up:
         ready = _ready(up)
         assert set(ready["pids"]) == {"code server", "webserver", "daemon", "API server"}
         assert find_readiness(ready["url"], "beep_orchestration") is not None
+        started = user.call("start", str(document), "--json")
+        execution_id = json.loads(started.stdout)["execution_id"]
+        with WorkflowService.connect(user.settings) as service:
+            wait_until(lambda: service.get_status(execution_id).activities, description="the run has begun")
+        up.kill()
+        up.wait(30)
+        wait_until(lambda: user.processes() == [], timeout=60, description="the guard has ended everything")
+        assert up.communicate() == ("", "")
+    with user.running("up", "--json") as up:
+        _ready(up)
+        assert user.call("watch", execution_id).returncode == 0
         first = _postmaster(user)
         psutil.Process(first).kill()
         wait_until(lambda: embedded.find_socket_folder(user.folder / "postgres") and _postmaster(user) != first)
@@ -147,32 +168,8 @@ def test_each_signal_ends_and_none_cuts_the_ending_short(signum: signal.Signals)
         assert process.returncode == 0
 
 
-def test_a_killed_owner_leaves_no_process_and_loses_no_execution(user: User, tmp_path: Path) -> None:
-    document = tmp_path / "long.txt"
-    document.write_text(TEXT * 200)
-    with user.running("up", "--json") as up:
-        _ready(up)
-        started = user.call("start", str(document), "--json")
-        execution_id = json.loads(started.stdout)["execution_id"]
-        wait_until(lambda: _status(user, execution_id)["activities"], description="the run has begun")
-        up.kill()
-        up.wait(30)
-        wait_until(lambda: user.processes() == [], timeout=60, description="the guard has ended everything")
-    with user.running("up", "--json") as up:
-        _ready(up)
-        assert user.call("watch", execution_id).returncode == 0
-        up.send_signal(signal.SIGINT)
-        up.wait(60)
-    assert user.processes() == []
-
-
 def _postmaster(user: User) -> int:
     return int((user.folder / "postgres" / "postmaster.pid").read_text().splitlines()[0])
-
-
-def _status(user: User, execution_id: str) -> dict[str, Any]:
-    status: dict[str, Any] = json.loads(user.call("status", execution_id, "--json").stdout)
-    return status
 
 
 def test_a_kill_during_the_start_leaves_no_process(user: User) -> None:
@@ -210,17 +207,6 @@ def test_a_service_that_dies_is_started_again_and_work_goes_on(services: Service
     with WorkflowService.connect(services.settings) as service:
         execution_id = service.start("extraction", {"document_id": name, "text": TEXT})
         assert service.wait(execution_id, timeout_seconds=120).status == "completed"
-
-
-def test_what_services_and_runs_write_is_for_their_user_alone(services: Services) -> None:
-    with WorkflowService.connect(services.settings) as service:
-        execution_id = service.start("extraction", {"document_id": "private", "text": TEXT})
-        assert service.wait(execution_id, timeout_seconds=120).status == "completed"
-    folder = services.settings.data_folder
-    written = [path for name in ("logs", "step_output") for path in (folder / name).rglob("*")]
-    assert {"code server.log", "API server.log"} <= {path.name for path in written}
-    assert any(path.suffix == ".out" for path in written)
-    assert [path for path in (folder / "dagster", *written) if path.stat().st_mode & 0o077] == []
 
 
 CODE = """

@@ -16,7 +16,7 @@ from beep_orchestration import faults, sensors
 from beep_orchestration.activities import Activity
 from beep_orchestration.children import Children
 from beep_orchestration.engine import forkserver_worker
-from beep_orchestration.extraction import Extractors, local_extractors
+from beep_orchestration.extraction import Extractors
 from beep_orchestration.extractor_choice import choose_extractors
 from beep_orchestration.faults import FaultPoint
 from beep_orchestration.jobs import STEERING_JOBS, WORKFLOW_JOBS, WORKFLOW_RESOURCES
@@ -30,7 +30,6 @@ from tests.faults.journal import Journal
 IMPATIENT = RetryPolicy(maximum_attempts=8, first_delay=0.05, maximum_delay=0.2)
 TIMEOUT_VARIABLE = "FAULTS_TIMEOUT"
 PACE_VARIABLE = "FAULTS_PACE"
-EXTRACTORS_VARIABLE = "FAULTS_EXTRACTORS"
 
 _folder = Path(os.environ[FOLDER_VARIABLE])
 _control = Control(_folder)
@@ -70,7 +69,13 @@ def _watched(session: ExecutionSession, activity: Activity[Any]) -> Activity[Any
         return activity
     _execution_id = session.execution_id
     call = partial(_call, session.execution_id, session.claim.epoch or 0, activity)
-    return replace(activity, call=call, timeout=float(os.environ.get(TIMEOUT_VARIABLE, "3600")))
+    seconds = "3600" if _asks_a_model(session) else os.environ.get(TIMEOUT_VARIABLE, "3600")
+    return replace(activity, call=call, timeout=float(seconds))
+
+
+def _asks_a_model(session: ExecutionSession) -> bool:
+    """Whether a language model answers, for which the call itself has a limit."""
+    return getattr(session.input, "extractor", None) == "llm"
 
 
 def started(children: Children, *child: Any) -> Any:
@@ -87,12 +92,9 @@ def _call(execution_id: str, epoch: int, activity: Activity[Any]) -> Any:
 
 
 def chosen_extractors(session: ExecutionSession) -> Extractors:
-    """The quick ones, or the real ones if the test asks for them."""
-    match os.environ.get(EXTRACTORS_VARIABLE):
-        case "local":
-            return local_extractors()
-        case "chosen":
-            return replace(choose_extractors(session), retry=IMPATIENT)
+    """The quick ones, or the real ones of an execution that asks a model."""
+    if _asks_a_model(session):
+        return replace(choose_extractors(session), retry=IMPATIENT)
     return quick_extractors(float(os.environ.get(PACE_VARIABLE, "0.05")))
 
 

@@ -1,7 +1,7 @@
 """Real workers ask an endpoint that fails, and are killed meanwhile: cases 2, 3, 37-39 of the catalogue, with money."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -12,7 +12,7 @@ from beep_orchestration.extraction.llm.language_model import LanguageModel
 from beep_orchestration.models import Json
 from beep_orchestration.settings import load_settings
 from tests.faults.documents import document
-from tests.faults.installation import Installation, installed
+from tests.faults.installation import Installation
 from tests.faults.invariants import (
     broken_histories,
     broken_signals,
@@ -22,7 +22,7 @@ from tests.faults.invariants import (
     wait_until_idle,
     writes_of_old_epochs,
 )
-from tests.llm.endpoint import KEY, PASSING, Endpoint, Fault, PlanOfEach, endpoint
+from tests.llm.endpoint import PASSING, Endpoint, Fault, PlanOfEach
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
@@ -30,33 +30,13 @@ pytestmark = pytest.mark.integration
 LIMIT_SECONDS = 180.0
 
 
-@pytest.fixture(scope="module")
-def llm() -> Iterator[Endpoint]:
-    with endpoint() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def shared_installation(llm: Endpoint) -> Iterator[Installation]:
-    """Services whose workers ask the endpoint."""
-    environment = {
-        "FAULTS_EXTRACTORS": "chosen",
-        "BEEP_LLM_MODEL": "rules",
-        "BEEP_LLM_BASE_URL": llm.url,
-        "BEEP_LLM_API_KEY": KEY,
-        "BEEP_LLM_TIMEOUT_SECONDS": "10",
-    }
-    with installed(environment, lease_seconds=4.0, launch_grace_seconds=2.0) as made:
-        load_settings.cache_clear()
-        yield made
-    load_settings.cache_clear()
-
-
-@pytest.fixture(autouse=True)
-def _account_begins_with_the_test(llm: Endpoint) -> None:
-    llm.plan = lambda _question, _tries: None
-    llm.calls.clear()
-    llm._tries.clear()
+@pytest.fixture
+def llm(shared_endpoint: Endpoint) -> Endpoint:
+    """The endpoint, whose account begins with the test."""
+    shared_endpoint.plan = lambda _question, _tries: None
+    shared_endpoint.calls.clear()
+    shared_endpoint._tries.clear()
+    return shared_endpoint
 
 
 def asking(chunks: int, seed: int, *, concurrency: int = 2) -> Json:
@@ -104,48 +84,46 @@ def statuses(installation: Installation, execution_ids: Sequence[str]) -> Counte
     return Counter(str(status) for (status,) in installation.postgres.ask(statement, list(execution_ids)))
 
 
-def test_killed_when_the_answer_had_come_it_is_not_paid_again(shared_installation: Installation, llm: Endpoint) -> None:
+def test_killed_when_the_answer_had_come_it_is_not_paid_again(installation: Installation, llm: Endpoint) -> None:
     kills = [
-        shared_installation.control.arm("before_checkpoint_commit", "kill", subject=subject)
+        installation.control.arm("before_checkpoint_commit", "kill", subject=subject)
         for subject in ("mentions-1", "relations-2")
     ]
     given = asking(3, 381, concurrency=1)
-    execution_id = shared_installation.start(given)
+    execution_id = installation.start(given)
     for kill in kills:
-        shared_installation.control.wait_for(kill, LIMIT_SECONDS)
-    assert_nothing_lost_or_doubled(shared_installation, llm, {execution_id: given})
-    found = statuses(shared_installation, [execution_id])
+        installation.control.wait_for(kill, LIMIT_SECONDS)
+    assert_nothing_lost_or_doubled(installation, llm, {execution_id: given})
+    found = statuses(installation, [execution_id])
     assert (found["recalled"], found["lost"]) == (len(kills), 0)
 
 
-def test_killed_while_a_call_is_out_it_is_paid_and_known_twice(
-    shared_installation: Installation, llm: Endpoint
-) -> None:
+def test_killed_while_a_call_is_out_it_is_paid_and_known_twice(installation: Installation, llm: Endpoint) -> None:
     once = iter([Fault.HANG])
     llm.plan = lambda question, _tries: next(once, None) if "find the facts" in question else None
     given = asking(3, 382, concurrency=1)
-    execution_id = shared_installation.start(given)
+    execution_id = installation.start(given)
     wait_until(lambda: any(call.fault is Fault.HANG for call in llm.calls), LIMIT_SECONDS)
-    shared_installation.worker(execution_id).kill()
-    assert_nothing_lost_or_doubled(shared_installation, llm, {execution_id: given})
-    assert statuses(shared_installation, [execution_id])["lost"] == 1
+    installation.worker(execution_id).kill()
+    assert_nothing_lost_or_doubled(installation, llm, {execution_id: given})
+    assert statuses(installation, [execution_id])["lost"] == 1
 
 
-def test_every_fault_and_five_kills_lose_and_double_nothing(shared_installation: Installation, llm: Endpoint) -> None:
+def test_every_fault_and_five_kills_lose_and_double_nothing(installation: Installation, llm: Endpoint) -> None:
     spoiling = [fault for fault in PASSING if fault is not Fault.SLOW]
     llm.plan = PlanOfEach(spoiling, per_question=2)
     kills = [
-        shared_installation.control.arm("after_attempt_commit", "kill", subject="mentions-0"),
-        shared_installation.control.arm("before_checkpoint_commit", "kill", subject="mentions-3"),
-        shared_installation.control.arm("after_checkpoint_commit", "kill", subject="entities-0"),
-        shared_installation.control.arm("inside_activity", "kill", subject="relations-1"),
-        shared_installation.control.arm("before_completion_commit", "kill"),
+        installation.control.arm("after_attempt_commit", "kill", subject="mentions-0"),
+        installation.control.arm("before_checkpoint_commit", "kill", subject="mentions-3"),
+        installation.control.arm("after_checkpoint_commit", "kill", subject="entities-0"),
+        installation.control.arm("inside_activity", "kill", subject="relations-1"),
+        installation.control.arm("before_completion_commit", "kill"),
     ]
     executions = {}
     for seed in range(383, 386):
         given = asking(4, seed)
-        executions[shared_installation.start(given)] = given
+        executions[installation.start(given)] = given
     for kill in kills:
-        shared_installation.control.wait_for(kill, LIMIT_SECONDS)
-    assert_nothing_lost_or_doubled(shared_installation, llm, executions)
+        installation.control.wait_for(kill, LIMIT_SECONDS)
+    assert_nothing_lost_or_doubled(installation, llm, executions)
     assert {call.fault for call in llm.calls} >= set(spoiling)

@@ -1,14 +1,11 @@
 """The example of a workflow type of one's own, on the real services: by the service's path and by the UI's."""
 
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import replace
-from unittest.mock import patch
 
 import pytest
 from dagster_graphql import DagsterGraphQLClient
-from pydantic import SecretStr
 
 from beep_orchestration.dagster_client import NEXT_RUN_TAG, PARKED_TAG
 from beep_orchestration.doctor import examine
@@ -17,12 +14,9 @@ from beep_orchestration.ids import WorkflowExecutionId, execution_id_for_run
 from beep_orchestration.models import ExecutionStatus, RunOutcome, WorkflowStatus
 from beep_orchestration.persistence import RunRow
 from beep_orchestration.service import WorkflowService
-from beep_orchestration.settings import Settings, load_settings
-from beep_orchestration.supervisor import Services, running_services
-from beep_orchestration.supervisor.home import free_port
+from beep_orchestration.settings import load_settings
+from beep_orchestration.supervisor import Services
 from beep_orchestration.workflow_types import WORKFLOW_TYPES, get_workflow_type
-from tests.postgres import TEMPLATE, PostgresServer
-from tests.services import HOST
 from tests.waiting import wait_until
 
 pytestmark = [
@@ -30,32 +24,24 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Using variable_values:DeprecationWarning"),  # Dagster's client does
 ]
 ARTICLE = {"title": "Grace", "text": "Grace wrote a compiler. Nobody believed it."}
-VARIABLES = {"BEEP_WORKFLOW_MODULES": "examples.article_review", "BEEP_PARK_AFTER_SECONDS": "0.5"}
 TAGS = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status tags { key value } } } }"
 LONG_WAIT = 120.0
 
 
-@pytest.fixture(scope="module")
-def own_services(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    with patch.dict(os.environ, VARIABLES), postgres.new_database(TEMPLATE) as url:
-        load_settings.cache_clear()
-        settings = Settings(
-            database_url=SecretStr(url), data_folder=tmp_path_factory.mktemp("own"), host=HOST, port=free_port(HOST)
-        )
-        with running_services(settings) as services:
-            yield services
+@pytest.fixture
+def service(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkflowService]:
+    """A service whose process has the workflow type, as the services have it."""
+    assert services.settings.workflow_modules is not None
+    monkeypatch.setenv("BEEP_WORKFLOW_MODULES", services.settings.workflow_modules)
+    load_settings.cache_clear()
+    with WorkflowService.connect(services.settings) as connected:
+        yield connected
     load_settings.cache_clear()
 
 
 @pytest.fixture
-def service(own_services: Services) -> Iterator[WorkflowService]:
-    with WorkflowService.connect(own_services.settings) as connected:
-        yield connected
-
-
-@pytest.fixture
-def dagster(own_services: Services) -> DagsterGraphQLClient:
-    return DagsterGraphQLClient(own_services.settings.host, port_number=own_services.settings.port, timeout=60)
+def dagster(services: Services) -> DagsterGraphQLClient:
+    return DagsterGraphQLClient(services.settings.host, port_number=services.settings.port, timeout=60)
 
 
 def runs(service: WorkflowService, execution_id: str) -> list[RunRow]:
@@ -117,7 +103,7 @@ def test_the_launchpad_starts_one_too(service: WorkflowService, dagster: Dagster
 
 
 def test_a_type_that_the_services_do_not_have_is_told_as_such_and_its_execution_waits(
-    service: WorkflowService, own_services: Services, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    service: WorkflowService, services: Services, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(logging.getLogger("beep_orchestration"), "propagate", True)
     known_here = replace(get_workflow_type("article_review"), name="unheard_of")
@@ -126,7 +112,7 @@ def test_a_type_that_the_services_do_not_have_is_told_as_such_and_its_execution_
     assert "is accepted and will be launched later: the code that Dagster" in caplog.text
     assert "does not have the workflow type 'unheard_of'" in caplog.text
     assert service.get_status(execution_id).status is ExecutionStatus.RUNNING
-    (finding,) = [found for found in examine(own_services.settings) if found.part == "executions"]
+    (finding,) = [found for found in examine(services.settings) if found.part == "executions"]
     assert f"a workflow type that the services do not have, 'unheard_of': {execution_id}" in finding.detail
     assert service.cancel(execution_id).cancelled_now
 
