@@ -10,6 +10,7 @@ from typing import Any, assert_never
 import yaml  # type: ignore[import-untyped]  # has no types of its own
 
 from beep_orchestration import embedded
+from beep_orchestration.data_folder import make_data_folder
 from beep_orchestration.errors import BeepError, SchemaVersionError
 from beep_orchestration.extraction.llm.language_model import LanguageModel, require_llm
 from beep_orchestration.extraction.model import ExtractionOptions
@@ -78,7 +79,7 @@ def _finding(part: str, attempt: Callable[[], str], remedy: str) -> Finding:
 
 
 def _try_data_folder(settings: Settings) -> str:
-    settings.data_folder.mkdir(parents=True, exist_ok=True)
+    make_data_folder(settings.data_folder)
     with tempfile.TemporaryFile(dir=settings.data_folder) as file:
         file.write(b"doctor")
     return f"{settings.data_folder} can be written to"

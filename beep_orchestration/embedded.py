@@ -16,7 +16,8 @@ from typing import Any
 import psutil
 from filelock import FileLock
 
-from beep_orchestration.errors import ConfigurationError, DatabaseUnavailableError
+from beep_orchestration.data_folder import make_data_folder
+from beep_orchestration.errors import DatabaseUnavailableError
 from beep_orchestration.settings import Settings, socket_url
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def start(data_folder: Path) -> tuple[str, bool]:
     cannot be used and `DatabaseUnavailableError` if the server does not come up.
     """
     cluster = _cluster_folder(data_folder)
-    with FileLock(data_folder / "postgres.lock", timeout=120):
+    with FileLock(data_folder / "postgres.lock", timeout=120, mode=0o600):
         socket_folder = find_socket_folder(cluster)
         if socket_folder is not None:
             return socket_url(socket_folder), False
@@ -39,6 +40,7 @@ def start(data_folder: Path) -> tuple[str, bool]:
             with _programs_of_administrators():
                 server = _server(cluster)
                 server.ensure_pgdata_inited()
+                make_data_folder(data_folder)  # as root the call before has opened it to everyone
                 server.ensure_postgres_running()
         except (SubprocessError, OSError, AssertionError) as error:
             raise DatabaseUnavailableError(f"{cluster}", f"{error}; its log is {cluster / 'log'}") from error
@@ -49,7 +51,7 @@ def start(data_folder: Path) -> tuple[str, bool]:
 def stop(data_folder: Path) -> None:
     """Stop the server if it is running: no new connections, those that are open are ended."""
     cluster = _cluster_folder(data_folder)
-    with FileLock(data_folder / "postgres.lock", timeout=120):
+    with FileLock(data_folder / "postgres.lock", timeout=120, mode=0o600):
         if find_socket_folder(cluster) is None:
             return
         server = _server(cluster)
@@ -103,8 +105,5 @@ def _server(cluster: Path) -> Any:
 
 
 def _cluster_folder(data_folder: Path) -> Path:
-    try:
-        data_folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"BEEP_DATA_FOLDER: cannot create {data_folder} ({error.strerror})") from error
+    make_data_folder(data_folder)
     return data_folder / "postgres"

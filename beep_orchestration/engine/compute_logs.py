@@ -40,6 +40,7 @@ class RedirectedComputeLogManager(LocalComputeLogManager):
         """Called by Dagster around the steps of a run."""
         output = Path(self.get_captured_local_path(log_key, IO_TYPE_EXTENSION[ComputeIOType.STDOUT]))
         errors = Path(self.get_captured_local_path(log_key, IO_TYPE_EXTENSION[ComputeIOType.STDERR]))
+        Path(self._base_dir).mkdir(mode=0o700, parents=True, exist_ok=True)  # what steps print may be text of documents
         output.parent.mkdir(parents=True, exist_ok=True)
         is_shared = _share(sys.stderr, errors)
         with _redirected(sys.stdout, output), nullcontext() if is_shared else _redirected(sys.stderr, errors):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from beep_orchestration.data_folder import FILES_MASK
 from beep_orchestration.errors import ConfigurationError
 from beep_orchestration.settings import Settings
 from beep_orchestration.supervisor.home import CODE_SOCKET, environment, function, prepare_home, script, write_workspace
@@ -42,7 +43,7 @@ class Child:
     def start(self) -> None:
         """Start the process; its output is appended to its log."""
         self._limit_log()
-        with self.log.open("ab") as log:
+        with os.fdopen(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as log:
             self._process = subprocess.Popen(
                 self._command,
                 env=self._environment,
@@ -50,6 +51,7 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=FILES_MASK,
             )
         self._started_at = time.monotonic()
 
@@ -126,7 +128,7 @@ def make_children(
     """
     variables = environment(settings, prepare_home(settings.data_folder), mark)
     logs = settings.data_folder / "logs"
-    logs.mkdir(exist_ok=True)
+    logs.mkdir(mode=0o700, exist_ok=True)
     workspace = write_workspace(folder, settings.code_location)
     code = (
         f"--socket={folder / CODE_SOCKET}",

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from beep_orchestration.data_folder import make_data_folder
 from beep_orchestration.errors import ConfigurationError
 
 _ENDING_SECONDS = 30.0
@@ -87,8 +88,8 @@ def _lock(descriptor: int, data_folder: Path) -> None:
 
 
 def _open(data_folder: Path) -> int:
+    make_data_folder(data_folder)
     try:
-        data_folder.mkdir(parents=True, exist_ok=True)
         return os.open(_path(data_folder), os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise ConfigurationError(

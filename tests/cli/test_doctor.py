@@ -110,7 +110,9 @@ def test_a_data_folder_that_cannot_be_written_to_is_a_problem(
 ) -> None:
     (tmp_path / "file").touch()
     environment.setenv("BEEP_DATA_FOLDER", str(tmp_path / "file"))
-    assert "BEEP_DATA_FOLDER" in _problems(beep("doctor", "--json"))["data folder"]["remedy"]
+    found = _problems(beep("doctor", "--json"))["data folder"]
+    assert found["detail"].startswith("BEEP_DATA_FOLDER: cannot use ")
+    assert found["remedy"] == "set it to a folder of your own"
 
 
 @pytest.mark.usefixtures("configured")

@@ -209,6 +209,17 @@ def test_a_service_that_dies_is_started_again_and_work_goes_on(services: Service
         assert service.wait(execution_id, timeout_seconds=120).status == "completed"
 
 
+def test_what_services_and_runs_write_is_for_their_user_alone(services: Services) -> None:
+    with WorkflowService.connect(services.settings) as service:
+        execution_id = service.start("extraction", {"document_id": "private", "text": TEXT})
+        assert service.wait(execution_id, timeout_seconds=120).status == "completed"
+    folder = services.settings.data_folder
+    written = [path for name in ("logs", "step_output") for path in (folder / name).rglob("*")]
+    assert {"code server.log", "API server.log"} <= {path.name for path in written}
+    assert any(path.suffix == ".out" for path in written)
+    assert [path for path in (folder / "dagster", *written) if path.stat().st_mode & 0o077] == []
+
+
 CODE = """
 import dagster as dg
 

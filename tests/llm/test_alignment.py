@@ -56,6 +56,21 @@ def test_blanks_beside_punctuation_do_not_count(name: str, text: str, place: str
     assert found(name, text) == [place]
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "places"),
+    [
+        ("M113", "Two M113s and", ["M113"]),
+        ("4 October 1802", "born 4 October 1802Â in", ["4 October 1802"]),
+        ("M113", "M113s", ["M113"]),
+        ("M113", "M113s, an M113, M113s", ["M113"]),  # whole words, as there is one
+        ("1904", "from 19041995", []),
+        ("B8", "the B83", []),
+    ],
+)
+def test_a_word_ends_between_digits_and_letters_if_need_be(name: str, text: str, places: list[str]) -> None:
+    assert found(name, text) == places
+
+
 @pytest.mark.parametrize(("name", "text"), [("Smith", "J.Smithson"), ("Offhand", "Off hand"), ("X Y", "X.Y")])
 def test_punctuation_and_blanks_between_words_count(name: str, text: str) -> None:
     assert found(name, text) == []

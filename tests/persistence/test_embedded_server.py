@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,19 @@ def test_a_running_server_is_found_and_its_rows_survive_a_stop(data_folder: Path
     assert is_started_here
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+
+
+def test_other_users_cannot_look_into_the_data_folder(data_folder: Path) -> None:
+    """Each start of root's server opens the folders above its own to everyone: the data folder is closed again."""
+    for _ in range(2):
+        embedded.start(data_folder)
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (data_folder, *data_folder.iterdir())}
+        assert modes == {
+            data_folder.name: 0o711 if os.geteuid() == 0 else 0o700,
+            "postgres": 0o700,
+            "postgres.lock": 0o600,
+        }
+        embedded.stop(data_folder)
 
 
 START = """

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 _VARIANTS = str.maketrans(dict.fromkeys("‘’‛ʼ`´", "'") | dict.fromkeys("“”„«»", '"') | dict.fromkeys("‐‑‒–—―−", "-"))
@@ -29,17 +29,23 @@ class AlignedText:
     def find(self, name: str) -> list[Place]:
         """All places of a name, in order, as whole words; without its article, quotes and the like if need be.
 
-        Exact places come before all others: if the name stands in the text as it was given, nothing else is meant.
+        Exact places come before all others: if the name stands in the text as it was given, nothing else is meant. If
+        it stands nowhere as whole words, a word may also end between digits and letters ('M113' in 'M113s').
         """
-        exact = [Place(start, end, is_exact=True) for start, end in _occurrences(self._text, name)]
-        return exact or self._find_folded(name) or self._find_folded(_bare(name))
+        exact = [Place(start, end, is_exact=True) for start, end in _occurrences(self._text, name, _continues_word)]
+        return (
+            exact
+            or self._find_folded(name, _continues_word)
+            or self._find_folded(_bare(name), _continues_word)
+            or self._find_folded(_bare(name), _continues_word_or_number)
+        )
 
-    def _find_folded(self, name: str) -> list[Place]:
+    def _find_folded(self, name: str, continues: "_Continues") -> list[Place]:
         folded, _, _ = _fold(name)
         folded = folded.strip()
         return [
             Place(self._starts[start], self._ends[end - 1], is_exact=False)
-            for start, end in _occurrences(self._folded, folded)
+            for start, end in _occurrences(self._folded, folded, continues)
         ]
 
 
@@ -71,11 +77,14 @@ def _is_punctuation(character: str) -> bool:
     return unicodedata.category(character).startswith("P")
 
 
-def _occurrences(text: str, name: str) -> Iterator[tuple[int, int]]:
+_Continues = Callable[[str, int], bool]
+
+
+def _occurrences(text: str, name: str, continues: _Continues) -> Iterator[tuple[int, int]]:
     start = text.find(name) if name.strip() else -1
     while start >= 0:
         end = start + len(name)
-        if not _continues_word(text, start) and not _continues_word(text, end):
+        if not continues(text, start) and not continues(text, end):
             yield start, end
             start = text.find(name, end)
         else:
@@ -89,6 +98,11 @@ def _continues_word(text: str, position: int) -> bool:
         return False
     is_spaced = all(found.isalnum() and unicodedata.east_asian_width(found) not in ("W", "F") for found in around)
     return is_spaced or unicodedata.combining(around[1]) > 0
+
+
+def _continues_word_or_number(text: str, position: int) -> bool:
+    """As `_continues_word`, but for a place between a digit and a letter."""
+    return _continues_word(text, position) and text[position - 1].isdecimal() == text[position].isdecimal()
 
 
 def _bare(name: str) -> str:

@@ -35,10 +35,10 @@ LANGUAGE languages, also programming languages; DATE dates and years; NAME names
 TYPES = f"""You give types to the names of a document for a knowledge graph.
 {_DATA}
 For each numbered candidate choose one type, by what the name stands for in the document. The relations below join \
-types: of several that fit, choose one with which the relations that the document states of the thing can be told, \
-else the most particular. If none fits, but the document states such a relation of the thing, choose the type that the \
-relation has at that end (a firm that owns a patent, where owners are persons). Choose '{THING}' for another \
-particular thing, or a date; '{NONE}' for what is neither."""
+types: choose one with which the relations that the document states of the thing can be told, if need be the one that \
+the relation has at that end (a firm that owns a patent, where owners are persons; 'French' as a country, where wines \
+come from countries). If no relation is stated of it, choose the most particular type that fits. Choose '{THING}' for \
+another particular thing, or a date; '{NONE}' for what is neither."""
 
 RELATIONS = f"""You find the facts that a document states, for a knowledge graph.
 {_DATA}
@@ -47,9 +47,9 @@ of them entities of the list, that a sentence states as true: not what is denied
 to be possible. A sentence may state several relations of the same two, also in both directions: give each, once. \
 Take what pronouns and words such as 'the company' stand for from the sentences and what stands before; know nothing \
 else. If a thing has several names in the list, take the one that it is known by. Give the number of a sentence that \
-states the fact. A relation holds only between the types that stand behind it. If examples are given, they show how \
-widely each relation is understood: read these sentences as widely. They leave facts out, and may write names and \
-dates in another way."""
+states the fact. A relation holds only between the types that stand behind it. If examples are given, they show \
+what each relation is used for, and how names are written. They leave facts out, and some give facts that their text \
+does not state: give only what these sentences state."""
 
 
 def material(*parts: tuple[str, str]) -> str:

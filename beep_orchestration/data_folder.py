@@ -1,0 +1,41 @@
+"""The data folder: what is in it may be text of documents, so its owner alone may look into it."""
+
+import logging
+import os
+from pathlib import Path
+
+from beep_orchestration.errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
+
+FILES_MASK = 0o077
+"""The umask of who writes into it."""
+_FOLDERS = frozenset({"postgres", "dagster", "step_output", "logs", "learned"})
+_OURS = _FOLDERS | {"services.lock", "postgres.lock"}
+
+
+def make_data_folder(folder: Path) -> None:
+    """Make the folder unless it is there, and close it and the folders of ours in it to other users.
+
+    As root it can be passed through, no more: the embedded PostgreSQL's own user has to reach its folder. One that
+    holds other things too is not ours to close. Raises `ConfigurationError` if it cannot be made.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        names = {path.name for path in folder.iterdir()}
+    except OSError as error:
+        raise ConfigurationError(
+            f"BEEP_DATA_FOLDER: cannot use {folder} ({error.strerror}); set it to a folder of your own"
+        ) from error
+    if names <= _OURS:
+        _close(folder, 0o711 if os.geteuid() == 0 else 0o700)
+    for name in names & _FOLDERS:
+        _close(folder / name, 0o700)
+
+
+def _close(folder: Path, mode: int) -> None:
+    try:
+        if folder.stat().st_mode & 0o777 & ~mode:
+            folder.chmod(mode)
+    except OSError as error:
+        logger.warning("cannot close %s to other users (%s): what is in it is theirs to read", folder, error.strerror)

@@ -1,0 +1,47 @@
+"""What is in the data folder is for its owner alone, also where an earlier version left it open."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from beep_orchestration.data_folder import make_data_folder
+from beep_orchestration.errors import ConfigurationError
+
+CLOSED = 0o711 if os.geteuid() == 0 else 0o700
+"""As root the embedded server's own user passes through; it cannot list the folder."""
+
+
+def mode_of(path: Path) -> int:
+    """The permissions of a file or folder."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_new_folder_is_closed_to_other_users(tmp_path: Path) -> None:
+    make_data_folder(tmp_path / "new" / "data")
+    assert mode_of(tmp_path / "new" / "data") & ~CLOSED == 0
+
+
+def test_an_open_folder_of_ours_is_closed_with_what_is_in_it(tmp_path: Path) -> None:
+    names = ("dagster", "learned", "logs", "step_output")
+    for name in names:
+        (tmp_path / name).mkdir(mode=0o755)
+    tmp_path.chmod(0o755)
+    make_data_folder(tmp_path)
+    assert mode_of(tmp_path) == CLOSED
+    assert {name: mode_of(tmp_path / name) for name in names} == dict.fromkeys(names, 0o700)
+
+
+def test_a_folder_with_things_of_others_stays_as_it_is_and_ours_in_it_are_closed(tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir(mode=0o755)
+    (tmp_path / "logs").mkdir(mode=0o755)
+    tmp_path.chmod(0o755)
+    make_data_folder(tmp_path)
+    assert [mode_of(path) for path in (tmp_path, tmp_path / "letters", tmp_path / "logs")] == [0o755, 0o755, 0o700]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match=r"BEEP_DATA_FOLDER: cannot use .*file/data"):
+        make_data_folder(tmp_path / "file" / "data")
