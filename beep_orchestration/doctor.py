@@ -21,6 +21,7 @@ from beep_orchestration.persistence.stuck import Stuck, Trouble
 from beep_orchestration.settings import Settings
 from beep_orchestration.supervisor.home import INSTANCE_FILE, check_port
 from beep_orchestration.supervisor.readiness import Readiness, find_readiness, is_api_ready
+from beep_orchestration.workflow_types import load_workflow_modules
 
 _SILENT_SECONDS = 120.0
 """Daemons beat every 30 s."""
@@ -63,6 +64,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _finding("language model", _try_model, "install the dependencies of the project again")
     if settings.llm_model is not None:
         yield _finding("extractor llm", lambda: _try_llm(settings), "see docs/llm.md")
+    if settings.workflow_modules is not None:
+        yield _finding("workflow modules", lambda: _try_modules(settings), "correct BEEP_WORKFLOW_MODULES")
     yield _finding("dagster.yaml", _try_instance, _CHECKOUT)
     yield from _examine_services(settings, readiness)
 
@@ -178,6 +181,12 @@ def _try_model() -> str:
 
     read(Analysis.NAMES, ["Alan Turing lived in London."], len)
     return identity("loaded:")
+
+
+def _try_modules(settings: Settings) -> str:
+    """In the environment of this call; services that run have what they were started with."""
+    load_workflow_modules()
+    return f"{settings.workflow_modules} can be imported"
 
 
 def _try_instance() -> str:

@@ -146,7 +146,9 @@ def load_workflow_modules() -> None:
         try:
             importlib.import_module(name)
         except ImportError as error:
-            raise ConfigurationError(f"BEEP_WORKFLOW_MODULES: {name} cannot be imported: {error}") from error
+            raise ConfigurationError(
+                f"BEEP_WORKFLOW_MODULES: {name} cannot be imported: {error}; correct the variable or install the module"
+            ) from error
 
 
 def get_workflow_type(name: str) -> WorkflowType:

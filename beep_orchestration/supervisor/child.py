@@ -1,10 +1,12 @@
 """One process of the services: its log, its end, and when it is started again."""
 
 import os
+import re
 import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from beep_orchestration.data_folder import FILES_MASK
@@ -13,8 +15,11 @@ from beep_orchestration.settings import Settings
 from beep_orchestration.supervisor.home import CODE_SOCKET, environment, function, prepare_home, script, write_workspace
 
 _LOG_BYTES = 20_000_000
-_TAIL_BYTES = 8_000
-_TAIL_LINES = 12
+_TAIL_BYTES = 100_000
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_EXCEPTION = re.compile(r"^(?:error: |(?P<module>(?:\w+\.)*)\w+(?:Error|Exception)(?:: |$))")
+_WRAPPER = "dagster."
+"""Dagster's errors say that code failed; why, says the one that they wrap, which is printed above."""
 _STEADY_SECONDS = 60.0
 _FIRST_DELAY = 1.0
 _LONGEST_DELAY = 30.0
@@ -31,6 +36,7 @@ class Child:
         self._command = command
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_begins = 0
         self._started_at = 0.0
         self._starts_at = 0.0
         self._ends = 0
@@ -43,6 +49,7 @@ class Child:
     def start(self) -> None:
         """Start the process; its output is appended to its log."""
         self._limit_log()
+        self._log_begins = self.log.stat().st_size if self.log.exists() else 0
         with os.fdopen(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as log:
             self._process = subprocess.Popen(
                 self._command,
@@ -63,7 +70,7 @@ class Child:
         was_steady = time.monotonic() - self._started_at > _STEADY_SECONDS
         self._ends = 1 if was_steady else self._ends + 1
         self._starts_at = time.monotonic() + self.delay
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}{self._last_words()}"
         return f"the {self.name} {how}; its log is {self.log}"
 
     @property
@@ -96,15 +103,15 @@ class Child:
             except subprocess.TimeoutExpired:
                 return
 
-    def tail(self) -> str:
-        """The last lines of its log."""
-        try:
-            with self.log.open("rb") as log:
-                log.seek(max(self.log.stat().st_size - _TAIL_BYTES, 0))
-                lines = log.read().decode(errors="replace").splitlines()
-        except OSError as error:
-            return f"(not readable: {error.strerror})"
-        return "\n".join(lines[-_TAIL_LINES:])
+    def _last_words(self) -> str:
+        """What it told since its start of why it ended: its exception, otherwise its last line; empty without any."""
+        with suppress(OSError), self.log.open("rb") as log:
+            size = log.seek(0, os.SEEK_END)
+            begin = self._log_begins if self._log_begins <= size else 0  # the log was emptied since
+            log.seek(max(begin, size - _TAIL_BYTES))
+            words = cause_of(log.read().decode(errors="replace"))
+            return f": {words}" if words else ""
+        return ""
 
     def _limit_log(self) -> None:
         """Keep a log of limited length and one before it. It is emptied in place, because the process appends to it."""
@@ -116,6 +123,14 @@ class Child:
             return
         except OSError as error:
             raise ConfigurationError(f"BEEP_DATA_FOLDER: cannot write {self.log} ({error.strerror})") from error
+
+
+def cause_of(output: str) -> str:
+    """The line by which a process told why it ended: its last exception, otherwise its last line; empty without any."""
+    lines = [line.strip("\r") for line in _COLOURS.sub("", output).splitlines() if line.strip()]
+    exceptions = [(line, found["module"] or "") for line in lines if (found := _EXCEPTION.match(line))]
+    ours = [line.removeprefix(module) for line, module in exceptions if not module.startswith(_WRAPPER)]
+    return next(reversed(ours or [line for line, _ in exceptions] or lines), "").strip()
 
 
 def make_children(

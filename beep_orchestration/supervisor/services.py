@@ -111,7 +111,7 @@ class Services:
         while (problem := find_problem()) is not None:
             for child in self._children:
                 if (end := child.find_end()) is not None:
-                    raise ConfigurationError(f"{end}, which ends with: {child.tail().rpartition(chr(10))[2]}")
+                    raise ConfigurationError(end)
             if time.monotonic() > deadline:
                 logs = ", ".join(str(child.log) for child in self._children)
                 raise DagsterUnavailableError(self.url, f"after {_START_SECONDS:g} s: {problem}; see {logs}")
@@ -163,7 +163,7 @@ class Services:
 
     def _report_end(self, child: Child, end: str) -> None:
         follows = "it is given up" if child.is_given_up else f"it is started again in {child.delay:g} s"
-        self._report(f"{end}; {follows}. The log's last lines:\n{child.tail()}")
+        self._report(f"{end}; {follows}")
 
     def stop(self) -> None:
         """Ask all to end and wait for a while; who does not is left to the guard."""
@@ -191,7 +191,7 @@ def running_services(
 
     Raises:
         ConfigurationError: the port is taken, the services of this folder run already, a file or the folder is wrong,
-            or a process ends right after its start (with its last lines).
+            or a process ends right after its start (with what it told of it).
         DatabaseUnavailableError, SchemaVersionError: the database does not answer, or is newer than the code.
         DagsterUnavailableError: the services are not ready after two minutes.
     """

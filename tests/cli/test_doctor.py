@@ -116,6 +116,16 @@ def test_a_data_folder_that_cannot_be_written_to_is_a_problem(
 
 
 @pytest.mark.usefixtures("configured")
+def test_a_workflow_module_that_cannot_be_imported_is_a_problem(beep: Beep, environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("BEEP_WORKFLOW_MODULES", "json, nope.nope")
+    found = _problems(beep("doctor", "--json"))["workflow modules"]
+    assert found["detail"] == "BEEP_WORKFLOW_MODULES: nope.nope cannot be imported: No module named 'nope'"
+    assert found["remedy"] == "correct the variable or install the module"
+    environment.setenv("BEEP_WORKFLOW_MODULES", "json")
+    assert "workflow modules" not in _problems(beep("doctor", "--json"))
+
+
+@pytest.mark.usefixtures("configured")
 @pytest.mark.parametrize(
     ("entry", "other"),
     [
