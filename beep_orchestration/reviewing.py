@@ -3,13 +3,13 @@
 import re
 from typing import Any
 
-from beep_orchestration.errors import WorkflowStateError
+from beep_orchestration.errors import InvalidInputError, WorkflowStateError
 from beep_orchestration.extraction import assemble
 from beep_orchestration.extraction.model import Chunk, Entity, ExtractionInput, Graph, Relation, Span, Triple, Value
 from beep_orchestration.extraction.review import REVIEW_SIGNALS, Decided, Doubts, doubts_of, triple_of
 from beep_orchestration.models import Json
 from beep_orchestration.service import WorkflowService
-from beep_orchestration.workflow_types import CHUNK, ENTITIES, RELATIONS
+from beep_orchestration.workflow_types import CHUNK, ENTITIES, EXTRACTION, RELATIONS
 
 _AROUND = 60
 """How many code points before and after a mention are shown; a word that would be cut is left out."""
@@ -46,9 +46,16 @@ def open_doubts(service: WorkflowService, execution_id: str) -> list[Doubt]:
     """The facts of an execution on which nobody has decided yet, in the draft's order.
 
     Decisions that were sent count from the moment at which they are stored, before the execution has used them. Raises
-    `WorkflowNotFoundError`; `WorkflowStateError` if the execution waits for no decision.
+    `WorkflowNotFoundError`; `WorkflowStateError` if it waits for no decision; `InvalidInputError` if its workflow type
+    has no such facts.
     """
     status = service.get_status(execution_id)
+    if status.workflow_type != EXTRACTION.name:
+        raise InvalidInputError(
+            "execution_id",
+            f"{execution_id} is of the workflow type {status.workflow_type!r}, which has no facts to review",
+            f"see what it waits for with 'beep status {execution_id}', and send that with 'beep signal'",
+        )
     document = ExtractionInput.model_validate(service.load_input(execution_id))
     threshold = document.options.review_below
     if status.status.is_terminal or threshold is None:

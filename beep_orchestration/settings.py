@@ -1,15 +1,16 @@
 """Settings from the environment (`BEEP_*`) and from a `.env` file; the only reader of the environment."""
 
+import json
 import os
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from beep_orchestration.errors import ConfigurationError
 from beep_orchestration.ids import OrganizationId
@@ -66,7 +67,7 @@ class Settings(BaseSettings):
     api_port: Port = Field(
         default_factory=lambda settings: settings.get("port", 3_000) + 1, description="the HTTP API's port"
     )
-    api_tokens: dict[OrganizationId, tuple[Token, ...]] = Field(
+    api_tokens: Annotated[dict[OrganizationId, tuple[Token, ...]], NoDecode] = Field(
         default_factory=dict, description="JSON: an organization to its tokens; none: loopback only"
     )
     lease_seconds: float = Field(default=15.0, gt=0, description="how long a silent run keeps its claim")
@@ -116,6 +117,14 @@ class Settings(BaseSettings):
             raise ValueError("must start with postgresql://")
         return value
 
+    @field_validator("api_tokens", mode="before")
+    @classmethod
+    def _is_json(cls, value: Any) -> Any:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError as error:
+            raise ValueError(f'is not JSON ({error}), such as {{"ORGANIZATION": ["TOKEN"]}}') from error
+
 
 def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -128,8 +137,9 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         path, problem, _ = first_fault(error)
-        name = "BEEP_" + path.replace(".", "_").upper()
-        raise ConfigurationError(f"{name}: {problem}; correct the variable or unset it") from error
+        name, _, within = path.partition(".")
+        place = f" ({within})" if within and not within.endswith("[key]") else ""  # a wrong key names itself
+        raise ConfigurationError(f"BEEP_{name.upper()}: {problem}{place}; correct the variable or unset it") from error
 
 
 def with_driver(url: str, driver: Literal["psycopg", "psycopg2"]) -> str:

@@ -161,6 +161,6 @@ def get_workflow_type(name: str) -> WorkflowType:
         known = ", ".join(sorted(WORKFLOW_TYPES))
         raise UnknownWorkflowTypeError(
             "workflow_type",
-            f"{name!r} is not registered",
-            f"use one of: {known}; or name its module in BEEP_WORKFLOW_MODULES",
+            f"{name!r} is not registered here, where there are: {known}",
+            "name its module in BEEP_WORKFLOW_MODULES",
         ) from None

@@ -67,6 +67,23 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_variable(
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("nojson", r"is not JSON \(Expecting value: line 1 column 1 \(char 0\)\), such as .*"),
+        ('["x"]', "input should be a valid dictionary"),
+        ('{"a": ["x"]}', "'a' is not an id of shared_organization"),
+        (f'{{"{ORGANIZATION}": ["x"]}}', rf".* at least 20 .* \({ORGANIZATION}\.0\)"),
+    ],
+)
+def test_wrong_tokens_are_refused_by_the_name_of_their_variable(
+    monkeypatch: pytest.MonkeyPatch, value: str, problem: str
+) -> None:
+    monkeypatch.setenv("BEEP_API_TOKENS", value)
+    with pytest.raises(ConfigurationError, match=f"^BEEP_API_TOKENS: {problem}; correct the variable or unset it$"):
+        load_settings()
+
+
 def test_the_password_is_not_shown_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BEEP_DATABASE_URL", "postgresql://beep:correct-horse@host/database")
     settings = load_settings()

@@ -118,8 +118,9 @@ def pause(
 
     Activities under way end and are recorded; then no process is held. It goes on with 'beep resume', given likewise.
     """
+    target = _target(execution_id, everything=everything, instance=instance)
     with connected(ctx) as service:
-        match _target(execution_id, everything=everything, instance=instance):
+        match target:
             case str() as one:
                 service.signal(one, PAUSE_SIGNAL, {"note": reason})
                 changed = True
@@ -140,8 +141,9 @@ def resume(
 
     With --all or --instance what 'beep pause' stopped for the organization or the whole instance goes on.
     """
+    target = _target(execution_id, everything=everything, instance=instance)
     with connected(ctx) as service:
-        match _target(execution_id, everything=everything, instance=instance):
+        match target:
             case str() as one:
                 _show(service.resume(one), as_json=as_json)
             case everyone:
@@ -152,7 +154,7 @@ def resume(
 def _target(execution_id: str | None, *, everything: bool, instance: bool) -> str | bool:
     """One execution, or whether everyone is meant and not only the organization."""
     if (execution_id is not None) + everything + instance != 1:
-        raise InvalidInputError("ID", "is not the only one that is named", "give an id, --all or --instance")
+        raise typer.BadParameter("give one of an id, --all and --instance", param_hint="ID")
     return execution_id if execution_id is not None else instance
 
 
@@ -175,7 +177,7 @@ def list_executions(
     parent: Annotated[
         str | None, typer.Option(metavar="ID", help="Only the children of this execution.", show_default=False)
     ] = None,
-    limit: Annotated[int, typer.Option(help="How many at most, up to 1000.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="How many at most.")] = 50,
     cursor: Annotated[
         str | None, typer.Option(help="Go on where a page ended: the cursor that it printed.", show_default=False)
     ] = None,

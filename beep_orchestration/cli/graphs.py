@@ -2,12 +2,18 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import ValidationError
 
 from beep_orchestration.cli.invocation import AsJson, ExecutionId, connected, console
+from beep_orchestration.errors import InvalidInputError
 from beep_orchestration.extraction.exports import GraphFormat, export
+
+if TYPE_CHECKING:
+    from beep_orchestration.extraction.model import Graph
+    from beep_orchestration.service import WorkflowService
 
 
 def graph(
@@ -32,8 +38,6 @@ def graph(
 
     beep graph ID --format csv --output graph.zip
     """
-    from beep_orchestration.extraction.model import Graph  # noqa: PLC0415
-
     if as_json and graph_format not in {None, GraphFormat.JSON}:
         raise typer.BadParameter("with --json the format is json: give one of the two", param_hint="--format")
     graph_format = graph_format or (GraphFormat.JSON if as_json else None)
@@ -42,20 +46,35 @@ def graph(
     if graph_format is GraphFormat.CSV and output is None and is_terminal():
         raise typer.BadParameter("csv is a ZIP archive, no text for a terminal: add --output", param_hint="--format")
     with connected(ctx) as service:
-        extracted = Graph.model_validate(service.result(execution_id))
-        source = service.load_input(execution_id)
+        extracted, text, ontology = _read(service, execution_id)
     if output is None and graph_format in {None, GraphFormat.TEXT}:
         from beep_orchestration.extraction.exports.terminal import to_terminal  # noqa: PLC0415
 
-        console().print(to_terminal(extracted, source["text"]))
+        console().print(to_terminal(extracted, text))
         return
-    document = export(extracted, source["text"], graph_format or GraphFormat.TEXT, source["ontology"])
+    document = export(extracted, text, graph_format or GraphFormat.TEXT, ontology)
     if output is not None:
         output.write_bytes(document)
         return
     is_text = graph_format is not GraphFormat.CSV
     sys.stdout.buffer.write(document + b"\n" * (is_text and not document.endswith(b"\n")))
     sys.stdout.buffer.flush()
+
+
+def _read(service: "WorkflowService", execution_id: str) -> tuple["Graph", str, str | None]:
+    """The graph, its text and its ontology; raises `InvalidInputError` for a workflow type that makes no graphs."""
+    from beep_orchestration.extraction.model import Graph  # noqa: PLC0415
+
+    result, source = service.result(execution_id), service.load_input(execution_id)
+    try:
+        return Graph.model_validate(result), source["text"], source["ontology"]
+    except (ValidationError, KeyError) as error:
+        workflow_type = service.get_status(execution_id).workflow_type
+        raise InvalidInputError(
+            "execution_id",
+            f"{execution_id} is of the workflow type {workflow_type!r}, which makes no graph",
+            f"read its result at /workflows/{execution_id}/result of the HTTP API",
+        ) from error
 
 
 def is_terminal() -> bool:

@@ -119,7 +119,14 @@ def prune(
     *,
     older_than: Annotated[
         float,
-        typer.Option("--older-than", metavar="DAYS", help="How long ago they ended, in days.", show_default=False),
+        typer.Option(
+            "--older-than",
+            min=0,
+            max=36_500,
+            metavar="DAYS",
+            help="How long ago they ended, in days.",
+            show_default=False,
+        ),
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only.")] = False,
     as_json: AsJson = False,

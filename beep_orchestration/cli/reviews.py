@@ -55,9 +55,7 @@ def review(
         if value is not None
     }
     if bool(given) != (edit is not None):
-        raise InvalidInputError(
-            "--edit", "and what it changes go together", "give --edit N with --name, --type or --predicate"
-        )
+        raise typer.BadParameter("goes together with --name, --type or --predicate", param_hint="--edit")
     signed = {"by": by or getpass.getuser()} | ({"note": note} if note else {})
     with connected(ctx) as service:
         waiting = open_doubts(service, execution_id)
@@ -71,6 +69,8 @@ def review(
             _check_edit(doubt, given)
         for signal_name, payload in _answers(named, given, is_all=_ALL in (approve, reject)):
             service.signal(execution_id, signal_name, payload | signed)
+    if not as_json:
+        _confirm(named)
     decided = {doubt.number for doubts in named.values() for doubt in doubts}
     _show([doubt for doubt in waiting if doubt.number not in decided], as_json=as_json)
 
@@ -83,11 +83,15 @@ def _named(waiting: Sequence["Doubt"], numbers: str | None, option: str) -> list
         return list(waiting)
     known = {doubt.number: doubt for doubt in waiting}
     try:
-        return [known[number] for number in dict.fromkeys(int(number) for number in numbers.split(","))]
-    except (ValueError, KeyError):
+        given = dict.fromkeys(int(number) for number in numbers.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{numbers!r} is neither numbers nor 'all'", param_hint=option) from None
+    unknown = next((number for number in given if number not in known), None)
+    if unknown is not None:
         raise InvalidInputError(
-            option, f"{numbers!r} is no list of facts that wait", "give numbers that 'beep review ID' lists, or 'all'"
-        ) from None
+            option, f"no fact {unknown} waits for a decision", "give numbers that 'beep review ID' lists, or 'all'"
+        )
+    return [known[number] for number in given]
 
 
 def _refuse_two_decisions(named: Mapping[str, Sequence["Doubt"]]) -> None:
@@ -124,6 +128,14 @@ def _answers(
         else:
             yield from ((decision, doubt.named()) for doubt in named[decision])
     yield from (("edit", {**doubt.named(), **given}) for doubt in named["edit"])
+
+
+def _confirm(named: Mapping[str, Sequence["Doubt"]]) -> None:
+    """Say what was sent; it is stored by then."""
+    words = {"approve": "approved", "reject": "rejected", "edit": "edited"}
+    for decision, doubts in named.items():
+        for doubt in doubts:
+            print_text(f"{words[decision]} {doubt.number}  {doubt.text}")
 
 
 def _show(waiting: Sequence["Doubt"], *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.models import ExecutionStatus
 from beep_orchestration.persistence import Database
 from tests.cli.conftest import Beep
-from tests.factories import ended
+from tests.factories import claimed, ended
 
 WRONG_USAGE = 2
 
@@ -80,6 +80,17 @@ def test_an_execution_without_a_result_is_refused(beep: Beep, configured: Databa
     with configured.transaction() as tables:
         execution_id = ended(tables, ExecutionStatus.FAILED).id
     assert "has no result" in beep("graph", execution_id, "--json").error
+
+
+def test_an_execution_of_a_type_without_graphs_is_refused_by_the_name_of_its_type(
+    beep: Beep, configured: Database
+) -> None:
+    with configured.transaction() as tables:
+        execution = claimed(tables, workflow_type="reading_list")
+        assert tables.executions.complete(execution.id, execution.epoch, {"titles": ["Emma"]})
+    for option in ((), ("--json",), ("--format", "html")):
+        error = beep("graph", execution.id, *option).error
+        assert "is of the workflow type 'reading_list', which makes no graph; read its result at" in error
 
 
 @pytest.mark.parametrize("arguments", [["--output", "x"], ["--format", "pdf"]])

@@ -93,15 +93,41 @@ def test_decisions_are_sent_and_what_is_left_is_listed(beep: Beep, waiting_id: s
     ]
 
 
+def test_what_was_decided_is_confirmed(beep: Beep, waiting_id: str) -> None:
+    facts = {doubt["number"]: doubt["text"] for doubt in beep("review", waiting_id, "--json").json["waiting"]}
+    first = beep("review", waiting_id, "--approve", "2,1", "--reject", "3").out.splitlines()
+    assert first[:3] == [f"approved 2  {facts[2]}", f"approved 1  {facts[1]}", f"rejected 3  {facts[3]}"]
+    assert first[3].startswith(f"   4  {facts[4]}")
+    edited = beep("review", waiting_id, "--edit", "4", "--predicate", "met").out.splitlines()
+    assert edited[0] == f"edited 4  {facts[4]}"
+    last = beep("review", waiting_id, "--approve", "all").out.splitlines()
+    assert last == [f"approved {each}  {facts[each]}" for each in facts if each > 4] + [
+        "all are decided on; the execution goes on"
+    ]
+
+
+def test_an_execution_of_another_type_has_no_facts_to_review(beep: Beep, configured: Database) -> None:
+    with configured.transaction() as tables:
+        execution_id = claimed(tables, workflow_type="article_review").id
+    for option in ((), ("--approve", "all"), ("--json",)):
+        error = beep("review", execution_id, *option).error
+        assert "is of the workflow type 'article_review', which has no facts to review; see what it waits for" in error
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--approve", "one"], ["--reject", ""], ["--edit", "1"], ["--predicate", "met"]], ids=str
+)
+def test_a_decision_that_says_nothing_is_wrong_usage(beep: Beep, waiting_id: str, arguments: list[str]) -> None:
+    result = beep("review", waiting_id, *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert next(word for word in arguments if word.startswith("--")) in result.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["--approve", "0"], "--approve"),
-        (["--approve", "one"], "--approve"),
-        (["--reject", ""], "--reject"),
-        (["--edit", "1"], "--edit"),
-        (["--predicate", "met"], "--edit"),
-        (["--edit", "1"], "--name, --type or --predicate"),
+        (["--approve", "0"], "--approve: no fact 0 waits for a decision; give numbers that 'beep review ID' lists"),
+        (["--reject", "1,999"], "--reject: no fact 999 waits"),
         (["--edit", "1", "--name", "Ada"], "--name: fact 1, "),
         (["--edit", "1", "--name", "Ada"], "is a relation and has no name; give --predicate"),
         (["--edit", "1", "--predicate", ""], "predicate: "),

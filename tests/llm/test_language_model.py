@@ -168,7 +168,7 @@ def refused(options: ExtractionOptions, **settings: Any) -> InvalidInputError:
 @pytest.mark.parametrize(
     ("settings", "problem", "remedy"),
     [
-        ({}, "needs a language model", "set BEEP_LLM_MODEL"),
+        ({}, "needs a language model", "where executions are started and where 'beep up' runs"),
         ({"llm_model": "gpt-5-mini-of-nobody"}, "knows no model", "provider:model"),
         ({"llm_model": "nobody:model"}, "knows no model", "provider:model"),
         ({"llm_model": "mistral:small"}, "install", "another provider"),

@@ -73,7 +73,10 @@ def require_llm(settings: Settings, options: ExtractionOptions) -> None:
         )
     if settings.llm_model is None:
         raise InvalidInputError(
-            "extractor", "'llm' needs a language model", "set BEEP_LLM_MODEL (openai:gpt-5-mini), or use 'local'"
+            "extractor",
+            "'llm' needs a language model",
+            "set BEEP_LLM_MODEL (openai:gpt-5-mini) where executions are started and where 'beep up' runs, "
+            "or use 'local'",
         )
     if settings.llm_base_url is None:
         _require_known_provider(settings.llm_model)
