@@ -22,6 +22,7 @@ from beep_orchestration.settings import Settings, socket_url
 
 logger = logging.getLogger(__name__)
 
+_PASSED_THROUGH = 0o011
 _ADMINISTRATION_FOLDERS = ("/usr/sbin", "/sbin")
 
 
@@ -39,8 +40,8 @@ def start(data_folder: Path) -> tuple[str, bool]:
         try:
             with _programs_of_administrators():
                 server = _server(cluster)
-                server.ensure_pgdata_inited()
-                make_data_folder(data_folder)  # as root the call before has opened it to everyone
+                with _opened_no_further(data_folder):
+                    server.ensure_pgdata_inited()
                 server.ensure_postgres_running()
         except (SubprocessError, OSError, AssertionError) as error:
             raise DatabaseUnavailableError(f"{cluster}", f"{error}; its log is {cluster / 'log'}") from error
@@ -94,6 +95,17 @@ def _programs_of_administrators() -> Iterator[None]:
         yield
     finally:
         os.environ["PATH"] = before
+
+
+@contextmanager
+def _opened_no_further(data_folder: Path) -> Iterator[None]:
+    """As root the package lets everyone list the folders above the server's; to be passed through is enough."""
+    before = data_folder.stat().st_mode
+    try:
+        yield
+    finally:
+        if data_folder.stat().st_mode != before:
+            data_folder.chmod(before | _PASSED_THROUGH)
 
 
 def _server(cluster: Path) -> Any:

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,13 +20,17 @@ _POLL_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Owner:
-    """The process that runs the services of a data folder, and where its webserver listens."""
+    """The process that runs the services of a data folder, and where its webserver listens.
+
+    `folder` has their sockets. The guard removes it; if that was killed too, the next owner does.
+    """
 
     pid: int
     host: str
     port: int
     api_port: int
     is_ready: bool = False
+    folder: str | None = None
 
 
 class Ownership:
@@ -49,6 +54,7 @@ class Ownership:
         descriptor = _open(data_folder)
         try:
             _lock(descriptor, data_folder)
+            _remove_remains(descriptor)
             ownership = cls(descriptor)
             ownership.announce(owner)
             yield ownership
@@ -99,6 +105,12 @@ def _open(data_folder: Path) -> int:
 
 def _path(data_folder: Path) -> Path:
     return data_folder / "services.lock"
+
+
+def _remove_remains(descriptor: int) -> None:
+    last = _read(descriptor)
+    if last is not None and last.folder is not None:
+        shutil.rmtree(last.folder, ignore_errors=True)
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -201,6 +201,8 @@ def running_services(
         check_port(settings.host, settings.port)
         check_port(settings.api_host, settings.api_port, "BEEP_API_PORT")
         mark, folder = secrets.token_hex(16), Path(tempfile.mkdtemp(prefix="beep-"))
+        owner = replace(owner, folder=str(folder))
+        ownership.announce(owner)
         guard = Guard(mark, folder, settings.data_folder, ownership.descriptor)
         stack.callback(guard.release)
         settings, postgres = _with_database(settings, guard)

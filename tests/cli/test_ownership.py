@@ -50,6 +50,19 @@ def test_a_second_owner_is_refused_with_the_first_one_named(tmp_path: Path) -> N
         assert find_owner(tmp_path) == OWNER
 
 
+def test_the_sockets_of_an_owner_that_died_with_its_guard_are_removed_by_the_next(tmp_path: Path) -> None:
+    sockets = tmp_path / "sockets"
+    sockets.mkdir()
+    (sockets / "code.sock").touch()
+    with Ownership.taken(tmp_path / "data", replace(OWNER, folder=str(sockets))):
+        assert sockets.exists()
+        with pytest.raises(ConfigurationError), Ownership.taken(tmp_path / "data", OWNER):
+            pass
+        assert sockets.exists()  # they are in use
+    with Ownership.taken(tmp_path / "data", OWNER):
+        assert not sockets.exists()
+
+
 def test_after_a_killed_owner_the_next_waits_until_its_guard_is_done(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=CHECKOUT

@@ -60,6 +60,12 @@ def test_other_users_cannot_look_into_the_data_folder(data_folder: Path) -> None
         embedded.stop(data_folder)
 
 
+def test_a_folder_that_holds_other_things_is_opened_to_nobody(data_folder: Path) -> None:
+    (data_folder / "letter.txt").touch()
+    embedded.start(data_folder)
+    assert stat.S_IMODE(data_folder.stat().st_mode) & 0o066 == 0
+
+
 START = """
 import sys
 from pathlib import Path
