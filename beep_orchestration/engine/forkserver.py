@@ -225,7 +225,7 @@ class ForkServer:
 
 
 def main() -> None:
-    """Become a detached process, load, tell the launcher, serve."""
+    """Become a detached process, load, tell the launcher, serve: the program that a launcher starts."""
     settings = ForkServerSettings.model_validate_json(sys.stdin.read())
     lock, ready = int(sys.argv[1]), int(sys.argv[2])
     if os.fork() != 0:
@@ -283,7 +283,3 @@ def _open_owner() -> int | None:
 def _send(connection: socket.socket, message: Message) -> None:
     with suppress(OSError):
         connection.sendall(message.line())
-
-
-if __name__ == "__main__":
-    main()

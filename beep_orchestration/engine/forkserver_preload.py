@@ -9,7 +9,7 @@ import sysconfig
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,8 @@ from beep_orchestration.engine.dagster_internals import (
 from beep_orchestration.engine.forkserver_protocol import ForkServerSettings
 from beep_orchestration.engine.storage import PooledEventLogStorage, PooledRunStorage, rehearsing
 from beep_orchestration.errors import ConfigurationError
+
+Hook = Callable[[], object]
 
 TIMESTAMP_GRAIN_NS = 20_000_000
 """File systems stamp with the kernel's coarse clock, which lags behind by up to a tick."""
@@ -83,7 +85,7 @@ class Loaded:
     instance: DagsterInstance
     """Warm, with no connection open: whichever process uses it opens its own."""
     sources: Sources
-    hooks: tuple[Callable[[], object], ...] = ()
+    hooks: Sequence[Hook] = ()
     """What prepares a process that was forked ahead of its run."""
 
     def prepare(self) -> None:
@@ -110,14 +112,15 @@ def load(settings: ForkServerSettings) -> Loaded:
     _rehearse(instance)
     instance.dispose()
     _resolve_jobs(deserialize_value(settings.repository_origin, RepositoryPythonOrigin))
-    for hook in settings.preload:
-        _find_hook("preload", hook)()
-    prepare = tuple(_find_hook("prepare", hook) for hook in settings.prepare)
+    preload, prepare = _find_hooks(settings)
+    for hook in preload:
+        hook()
     files = _files_of_the_project(read_files.stop())
     sources = Sources({path: _stamp(path) for path in files}, loading_since_ns)
     gc.collect()
     _refuse_threads()
     gc.freeze()  # what is loaded by now stays: no collection in a worker touches, and so copies, its pages
+    gc.enable()
     return Loaded(instance, sources, prepare)
 
 
@@ -174,15 +177,25 @@ def _resolve_jobs(origin: RepositoryPythonOrigin) -> None:
             create_execution_plan(recon_repository.get_reconstructable_job(name))
 
 
-def _find_hook(setting: str, hook: str) -> Callable[[], object]:
-    module, _, name = hook.partition(":")
-    try:
-        function: Callable[[], object] = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(
-            f"run_launcher.config.{setting}: no function {hook!r} ({error}); write it as 'package.module:function'"
-        ) from error
-    return function
+def _find_hooks(settings: ForkServerSettings) -> tuple[list[Hook], list[Hook]]:
+    """The functions to call before the fork, and those to call after it; an error names all that are not there."""
+    found: dict[str, list[Hook]] = {"preload": [], "prepare": []}
+    mistakes = []
+    for setting, hooks in found.items():
+        for name in getattr(settings, setting):
+            try:
+                hooks.append(_find_hook(name))
+            except (ImportError, AttributeError, ValueError) as error:
+                mistakes.append(f"run_launcher.config.{setting}: no function {name!r} ({error})")
+    if mistakes:
+        raise ConfigurationError(f"{'; '.join(mistakes)}; write it as 'package.module:function'")
+    return found["preload"], found["prepare"]
+
+
+def _find_hook(name: str) -> Hook:
+    module, _, function = name.partition(":")
+    hook: Hook = getattr(importlib.import_module(module), function)
+    return hook
 
 
 def _files_of_the_project(read_files: set[Path]) -> set[Path]:

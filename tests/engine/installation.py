@@ -1,17 +1,20 @@
-"""A Dagster instance with our run launcher, a code server, and runs submitted to them."""
+"""Dagster instances with our run launcher, the code server that they share, and runs submitted to them."""
 
 import json
 import os
 import shutil
 import signal
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster._core.code_pointer import FileCodePointer
+from dagster._core.origin import JobPythonOrigin
+from dagster._core.remote_representation.external import RemoteJob
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import PythonFileTarget
 
@@ -20,8 +23,10 @@ from beep_orchestration.engine.launcher_process import find_start_time
 from beep_orchestration.engine.launcher_worker import WORKER_TAG, WorkerIdentity
 from tests.waiting import wait_until
 
+LOCATION_FILE = Path(__file__).with_name("location.py")
 OPS = {
     "describe": ["describe_process"],
+    "draw": ["draw_number"],
     "die": ["die_by_signal"],
     "fail": ["fail_step"],
     "wait": ["wait_for_interrupt"],
@@ -38,12 +43,12 @@ class Installation:
     context: WorkspaceProcessContext
     location_file: Path
     folder: Path
-    _count: int = field(default=0)
+    created: list[str] = field(default_factory=list)
+    """The runs, in the order in which they were created."""
 
     def create_run(self, job_name: str) -> tuple[str, Path]:
         """A run as the webserver creates it, and the folder in which its ops leave files."""
-        self._count += 1
-        files = self.folder / f"run-{self._count}"
+        files = self.folder / f"run-{len(self.created) + 1}"
         files.mkdir()
         config = {"ops": {op: {"config": {"folder": str(files)}} for op in OPS[job_name]}}
         workspace = self.context.create_request_context()
@@ -70,10 +75,19 @@ class Installation:
             resolved_op_selection=None,
             op_selection=None,
             remote_job_origin=job.get_remote_origin(),
-            job_code_origin=job.get_python_origin(),
+            job_code_origin=self._origin_of(job),
             asset_graph=repository.asset_graph,
         )
+        self.created.append(run.run_id)
         return run.run_id, files
+
+    def _origin_of(self, job: RemoteJob) -> JobPythonOrigin:
+        """The job in this installation's copy of the code, which its fork server loads."""
+        origin = job.get_python_origin()
+        pointer = origin.repository_origin.code_pointer
+        assert isinstance(pointer, FileCodePointer)
+        pointer = FileCodePointer(str(self.location_file), pointer.fn_name, str(self.location_file.parent))
+        return origin._replace(repository_origin=origin.repository_origin._replace(code_pointer=pointer))
 
     def launch(self, job_name: str) -> tuple[str, Path]:
         """A run that was submitted."""
@@ -180,35 +194,66 @@ def _fork_server_log(pid: int) -> bytes:
     return target if b"beep_orchestration.engine.forkserver" in command and target.endswith(b"server.log") else b""
 
 
+class Installations:
+    """Makes installations: what all have in common, and takes a second to start, is there once.
+
+    The code server tells which jobs there are, and that is the same for all of them, whatever a test does to the code
+    that the installation runs. The home is one that Dagster has made its databases in.
+    """
+
+    def __init__(self, home: Path, code_server: WorkspaceProcessContext) -> None:
+        self._home = home
+        self._code_server = code_server
+
+    @contextmanager
+    def make(
+        self, folder: Path, launcher: Mapping[str, object] | None = None, **settings: object
+    ) -> Iterator[Installation]:
+        """An installation with this launcher config and these entries in `dagster.yaml`; ends what it has started."""
+        home = shutil.copytree(self._home, folder / "home")
+        _write_settings(home, launcher or {}, settings)
+        location_file = shutil.copy(LOCATION_FILE, folder)
+        with DagsterInstance.from_config(str(home)) as instance:
+            context = self._code_server.copy_for_test_instance(instance)
+            made = Installation(instance, context, Path(location_file), folder)
+            try:
+                yield made
+            finally:
+                _kill_all(made)
+
+
 @contextmanager
-def installation(
-    folder: Path, launcher: Mapping[str, object] | None = None, **settings: object
-) -> Iterator[Installation]:
-    """An installation with this launcher config and these entries in `dagster.yaml`; ends what it has started."""
+def installations(folder: Path) -> Iterator[Installations]:
+    """With a code server, which ends afterwards."""
     home = folder / "home"
     home.mkdir()
+    _write_settings(home, {}, {})
+    location_file = shutil.copy(LOCATION_FILE, folder)
+    with DagsterInstance.from_config(str(home)) as instance:
+        instance.get_runs()
+        target = PythonFileTarget(str(location_file), None, str(folder), None)
+        with WorkspaceProcessContext(instance, target) as code_server:
+            yield Installations(home, code_server)
+
+
+def _write_settings(home: Path, launcher: Mapping[str, object], settings: Mapping[str, object]) -> None:
     configuration = {
         "run_launcher": {
             "module": "beep_orchestration.engine.launcher",
             "class": "PreloadedRunLauncher",
-            "config": {"termination_grace_seconds": 0.5, **(launcher or {})},
+            "config": {"termination_grace_seconds": 0.5, **launcher},
         },
         "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"},
         "telemetry": {"enabled": False},
         **settings,
     }
+    if "storage" not in settings:  # one file: to make one for each run takes a third of the run's time
+        configuration["event_log_storage"] = {
+            "module": "dagster._core.storage.event_log",
+            "class": "ConsolidatedSqliteEventLogStorage",
+            "config": {"base_dir": str(home / "events")},
+        }
     (home / "dagster.yaml").write_text(yaml.safe_dump(configuration))
-    location_file = folder / "location.py"
-    shutil.copy(Path(__file__).parent / "location.py", location_file)
-    with ExitStack() as stack:
-        instance = stack.enter_context(DagsterInstance.from_config(str(home)))
-        target = PythonFileTarget(str(location_file), None, str(folder), None)
-        context = stack.enter_context(WorkspaceProcessContext(instance, target))
-        made = Installation(instance, context, location_file, folder)
-        try:
-            yield made
-        finally:
-            _kill_all(made)
 
 
 def _kill_all(made: Installation) -> None:

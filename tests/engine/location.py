@@ -1,6 +1,7 @@
 """The code location of the launcher's tests: jobs that tell who runs them, hang, or die."""
 
 import atexit
+import gc
 import json
 import os
 import signal
@@ -10,7 +11,6 @@ import threading
 from pathlib import Path
 
 import dagster as dg
-from numpy import random
 
 ANSWER = "before"
 
@@ -53,13 +53,25 @@ def describe_process(config: Files) -> None:
         python_threads=[thread.name for thread in threading.enumerate()],
         native_threads=len(list(Path("/proc/self/task").iterdir())),
         answer=ANSWER,
-        random=random.random(),  # noqa: NPY002 (the generator that all share)
+        collects_garbage=gc.isenabled(),
     )
 
 
 @dg.job(executor_def=dg.in_process_executor)
 def describe() -> None:
     describe_process()
+
+
+@dg.op
+def draw_number(config: Files) -> None:
+    from numpy import random  # noqa: PLC0415 - a fork server that is told to has loaded it
+
+    write(config, "number.json", number=random.random())  # noqa: NPY002 - the generator that all share
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def draw() -> None:
+    draw_number()
 
 
 @dg.op
@@ -127,4 +139,4 @@ def wait_once() -> None:
     wait_the_first_time(start=first())
 
 
-defs = dg.Definitions(jobs=[describe, die, fail, wait, refuse_to_end, wait_once])
+defs = dg.Definitions(jobs=[describe, draw, die, fail, wait, refuse_to_end, wait_once])

@@ -5,7 +5,7 @@ from pathlib import Path
 from dagster import DagsterRunStatus
 
 from beep_orchestration.engine.coordinator import PromptRunCoordinator
-from tests.engine.installation import Installation, installation
+from tests.engine.installation import Installation, Installations
 
 QUEUE = {
     "module": "beep_orchestration.engine.coordinator",
@@ -26,8 +26,8 @@ def start_the_fork_server(dagster: Installation) -> None:
     dagster.launcher.warm_up(origin.repository_origin)
 
 
-def test_a_run_that_is_ending_gives_its_place_on_once(tmp_path: Path) -> None:
-    with installation(tmp_path, run_coordinator=QUEUE) as dagster:
+def test_a_run_that_is_ending_gives_its_place_on_once(tmp_path: Path, installations: Installations) -> None:
+    with installations.make(tmp_path, run_coordinator=QUEUE) as dagster:
         start_the_fork_server(dagster)
         first, second, third, fourth = (dagster.launch("wait")[0] for _ in range(4))
         dagster.wait_for_status(first, DagsterRunStatus.STARTED)
@@ -42,8 +42,8 @@ def test_a_run_that_is_ending_gives_its_place_on_once(tmp_path: Path) -> None:
         assert dagster.run(fourth).status is DagsterRunStatus.QUEUED
 
 
-def test_a_run_that_has_ended_already_makes_no_more_room(tmp_path: Path) -> None:
-    with installation(tmp_path, run_coordinator=QUEUE) as dagster:
+def test_a_run_that_has_ended_already_makes_no_more_room(tmp_path: Path, installations: Installations) -> None:
+    with installations.make(tmp_path, run_coordinator=QUEUE) as dagster:
         start_the_fork_server(dagster)
         ended, _ = dagster.launch("describe")
         dagster.wait_for_status(ended, DagsterRunStatus.SUCCESS)

@@ -10,7 +10,7 @@ from dagster import DagsterRunStatus
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 
 from beep_orchestration.engine.dagster_internals import WorkerStatus
-from tests.engine.installation import Installation, installation, read
+from tests.engine.installation import Installation, Installations, read
 from tests.waiting import wait_until
 
 MAXIMUM_RESUMES = 2
@@ -18,8 +18,8 @@ MONITORING = {"enabled": True, "max_resume_run_attempts": MAXIMUM_RESUMES}
 
 
 @pytest.fixture(scope="module")
-def dagster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    with installation(tmp_path_factory.mktemp("installation"), run_monitoring=MONITORING) as made:
+def dagster(tmp_path_factory: pytest.TempPathFactory, installations: Installations) -> Iterator[Installation]:
+    with installations.make(tmp_path_factory.mktemp("installation"), run_monitoring=MONITORING) as made:
         yield made
 
 

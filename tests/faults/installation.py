@@ -255,7 +255,7 @@ def installed(
 
 def _is_fork_server(process: psutil.Process) -> bool:
     with suppress(psutil.Error):
-        return "beep_orchestration.engine.forkserver" in process.cmdline()
+        return any("beep_orchestration.engine.forkserver" in argument for argument in process.cmdline())
     return False
 
 
