@@ -6,6 +6,7 @@ from typing import Any
 from beep_orchestration.errors import InvalidInputError, WorkflowStateError
 from beep_orchestration.extraction import assemble
 from beep_orchestration.extraction.model import Chunk, Entity, ExtractionInput, Graph, Relation, Span, Triple, Value
+from beep_orchestration.extraction.prose import as_read
 from beep_orchestration.extraction.review import REVIEW_SIGNALS, Decided, Doubts, doubts_of, triple_of
 from beep_orchestration.models import Json
 from beep_orchestration.service import WorkflowService
@@ -99,7 +100,7 @@ def _numbered(doubts: Doubts, text: str) -> list[Doubt]:
         {
             "text": f"{relation.subject} —{relation.predicate}→ {relation.object}",
             "confidence": relation.confidence,
-            "sentences": tuple(text[span.start : span.end] for span in relation.evidence),
+            "sentences": tuple(as_read(text[span.start : span.end]) for span in relation.evidence),
             "relation": triple_of(relation),
         }
         for relation in doubts.relations
@@ -115,7 +116,7 @@ def _around(text: str, span: Span) -> str:
         before = _WORD_AT_START.sub("", before)
     if end < len(text) and not _is_between_words(text, end):
         after = _WORD_AT_END.sub("", after)
-    words = " ".join((before + text[span.start : span.end] + after).split())
+    words = as_read(before + text[span.start : span.end] + after)
     return f"{'… ' if start > 0 else ''}{words}{' …' if end < len(text) else ''}"
 
 

@@ -10,7 +10,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
-from beep_orchestration.extraction.markup import breaks_text
+from beep_orchestration.extraction.markup import breaks_text, hidden_stretches
 from beep_orchestration.extraction.model import Chunk, Span
 
 _PIECE = re.compile(
@@ -100,6 +100,12 @@ def plain(text: str, hidden: Iterable[tuple[int, int]] = ()) -> str:
     """The text as one line of prose."""
     chunk = Chunk(start=0, end=len(text), index=0, hidden=tuple(Span(start=start, end=end) for start, end in hidden))
     return " ".join(block.text.strip() for block in blocks(text, chunk))
+
+
+def as_read(text: str) -> str:
+    """A stretch of a document as people read it, on one line; as it is if it is nothing but markup or code."""
+    hidden = list(hidden_stretches(text))
+    return (plain(text, hidden) if hidden else "") or " ".join(text.split())
 
 
 def _stretches(chunk: Chunk) -> Iterator[tuple[int, int, bool]]:

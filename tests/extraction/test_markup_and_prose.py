@@ -5,10 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beep_orchestration.extraction.chunking import chunk_text
+from beep_orchestration.extraction.inputs import ExtractionInput
 from beep_orchestration.extraction.markup import hidden_stretches
 from beep_orchestration.extraction.model import Chunk, ExtractionOptions
 from beep_orchestration.extraction.names import clean_name
-from beep_orchestration.extraction.prose import blocks
+from beep_orchestration.extraction.pipeline import extract
+from beep_orchestration.extraction.prose import as_read, blocks
+from beep_orchestration.extraction.review import triple_of
 
 MARKUP = [
     "<b>",
@@ -97,3 +100,41 @@ def test_hidden_stretches_are_ordered_and_disjoint(text: str) -> None:
 )
 def test_names_are_shown_without_markup(written: str, name: str) -> None:
     assert clean_name(written) == name
+
+
+TESLA = "Nikola Tesla was born in Smiljan. He worked for Thomas Edison."
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "**Nikola Tesla** was born in *Smiljan*. He worked for _Thomas Edison_.",
+        "[Nikola Tesla](https://x.test/t) was born in [Smiljan](/s). He worked for Thomas Edison.",
+        "<body><p><b>Nikola Tesla</b> was born in <a href='/s'>Smiljan</a>. He worked for <i>Thomas Edison</i>.</p>",
+        "<!-- Berlin --><p><em>Nikola Tesla</em> was born in Smiljan.<!--x--> He worked for <b>Thomas Edison</b>.</p>",
+    ],
+)
+def test_markup_changes_nothing_of_what_is_found(document: str) -> None:
+    """Types are told by the words around a name, which markup may stand between."""
+    graph, expected = (extract(ExtractionInput(document_id="tesla", text=text)) for text in (document, TESLA))
+    assert [(entity.id, entity.type) for entity in graph.entities] == [
+        (entity.id, entity.type) for entity in expected.entities
+    ]
+    assert {triple_of(relation) for relation in graph.relations} == {
+        triple_of(relation) for relation in expected.relations
+    }
+    assert len(expected.relations) == 2
+
+
+@pytest.mark.parametrize(
+    ("stretch", "expected"),
+    [
+        ("Marie Curie** was born in *Warsaw*.", "Marie Curie was born in Warsaw."),
+        ("She married\n[Pierre](https://x.test/p).", "She married Pierre."),
+        ("He <b>led</b> AT&amp;T.", "He led AT&T."),
+        ("a  plain\nline", "a plain line"),
+        ("`code`", "`code`"),
+    ],
+)
+def test_evidence_is_shown_as_people_read_it(stretch: str, expected: str) -> None:
+    assert as_read(stretch) == expected

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from beep_orchestration.extraction.exports.characters import require_text_of, visible
 from beep_orchestration.extraction.model import Entity, Graph, Relation, Span
 from beep_orchestration.extraction.names import read_before
+from beep_orchestration.extraction.prose import as_read
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -134,7 +135,7 @@ def _fact(relation: Relation, entities: dict[str, Entity]) -> "Text":
 
 
 def _sentence(text: str, span: Span) -> str:
-    sentence = _line(text[span.start : span.end])
+    sentence = _line(as_read(text[span.start : span.end]))
     if len(sentence) <= _SENTENCE:
         return sentence
     last_blank = sentence.rfind(" ", _SENTENCE // 2, _SENTENCE - 1)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from beep_orchestration.extraction.markup import breaks_text, hidden_stretches
 from beep_orchestration.extraction.model import Mention
 
 _WINDOW = 100
@@ -63,9 +64,10 @@ _BEFORE = {concept: re.compile(f"(?:{said})$") for concept, said in _SAID_BEFORE
 
 
 def surroundings(text: str, mention: Mention) -> tuple[str, str]:
-    """The text before and after a mention, as one line each, without emphasis."""
-    before = _one_line(text[max(mention.start - _WINDOW, 0) : mention.start])
-    return before, _one_line(text[mention.end : mention.end + _WINDOW])
+    """The text before and after a mention, as one line each, without markup."""
+    begin, end = max(mention.start - _WINDOW, 0), min(mention.end + _WINDOW, len(text))
+    hidden = [(begin + start, begin + stop) for start, stop in hidden_stretches(text[begin:end])]
+    return _one_line(text, begin, mention.start, hidden), _one_line(text, mention.end, end, hidden)
 
 
 def phrases_for(before: str, after: str) -> Iterator[str]:
@@ -85,5 +87,12 @@ def concepts_by_use(before: str, after: str) -> Iterator[str]:
     yield from (concept for concept, pattern in _BEFORE.items() if pattern.search(before))
 
 
-def _one_line(text: str) -> str:
-    return re.sub(r"\s+", " ", text.replace("*", "").replace("_", ""))
+def _one_line(text: str, start: int, end: int, hidden: list[tuple[int, int]]) -> str:
+    """`text[start:end]` without the stretches that are hidden in it."""
+    parts: list[str] = []
+    position = start
+    for first, last in hidden:
+        if start <= first and last <= end:
+            parts += text[position:first], " " if breaks_text(text[first:last]) else ""
+            position = last
+    return re.sub(r"\s+", " ", "".join((*parts, text[position:end])))
