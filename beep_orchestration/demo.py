@@ -63,6 +63,7 @@ def run_demo(
             console.print(_short_report(graph, text))
         console.print(Rule(style="dim"))
         pictures = _write_pages(graphs, output_folder, console)
+        console.print(f"Data        {_place(settings)}", soft_wrap=True)
         console.print(f"Dagster UI  {reachable.url}{_hint(services, keep=keep)}", soft_wrap=True)
         if report is not None:
             for status in ended:
@@ -82,11 +83,16 @@ def _shown(name: str, status: WorkflowStatus, pictures: Mapping[str, Path]) -> S
     )
 
 
+def _place(settings: Settings) -> str:
+    """Where executions and logs are kept."""
+    return f"{settings.data_folder}{'' if settings.database_url is None else ' and the database of BEEP_DATABASE_URL'}"
+
+
 def _hint(services: Services | None, *, keep: bool) -> str:
     """How long the UI answers, if it is this call that runs it."""
     if services is None:
         return ""
-    return "  (until Ctrl-C)" if keep else "  (ends with this; 'beep up' starts it again, with these executions)"
+    return "  (until Ctrl-C)" if keep else "  (ends with this; 'make up' starts it again, with these executions)"
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from beep_orchestration.persistence import Database
 from beep_orchestration.persistence.schema import EXPECTED_REVISION, check_schema
 from beep_orchestration.persistence.stuck import Stuck, Trouble
 from beep_orchestration.settings import Settings
+from beep_orchestration.supervisor import find_owner
 from beep_orchestration.supervisor.home import INSTANCE_FILE, check_port
 from beep_orchestration.supervisor.readiness import Readiness, find_readiness, is_api_ready
 from beep_orchestration.workflow_types import load_workflow_modules
@@ -208,12 +209,27 @@ def _entry(document: Any, path: str) -> Any:
 def _examine_services(settings: Settings, readiness: Readiness | None) -> Iterator[Finding]:
     url = settings.url
     if readiness is None:
-        yield _absent_services(settings, url)
+        yield from _services_unseen(settings, url)
+        yield _api(settings)
         return
     yield Finding(part="webserver", is_well=True, detail=f"Dagster {readiness.version} answers at {url}")
     yield _code_location(settings, readiness)
     yield _daemon(readiness)
     yield _api(settings)
+
+
+def _services_unseen(settings: Settings, url: str) -> Iterator[Finding]:
+    """The webserver does not answer, which alone tells of code location and daemon."""
+    owner = find_owner(settings.data_folder)
+    if owner is None or (owner.host, owner.port) != (settings.host, settings.port):
+        yield _absent_services(settings, url)
+        remedy = None
+    else:
+        detail = f"it does not answer at {url}, although process {owner.pid} runs the services"
+        remedy = f"it is being started, or started again: try again soon, and see {settings.data_folder / 'logs'}"
+        yield Finding(part="webserver", is_well=False, detail=detail, remedy=remedy)
+    for part in ("code location", "daemon"):
+        yield Finding(part=part, is_well=False, detail="only the webserver tells how it is", remedy=remedy)
 
 
 def _absent_services(settings: Settings, url: str) -> Finding:

@@ -51,6 +51,7 @@ def test_a_second_demo_shows_the_recorded_graphs_and_leaves_the_services_running
     assert re.findall(r"Picture +(.*)", first.out) == [path.as_uri() for path in pictures]
     assert all(path.read_text(encoding="utf-8").lower().startswith("<!doctype html>") for path in pictures)
     assert services.url in first.out
+    assert f"Data        {settings.data_folder} and the database of BEEP_DATABASE_URL\n" in first.out
     with WorkflowService.connect(settings) as service:
         before = {status.execution_id: status for status in service.list().executions}
         second = beep("demo", "--json")

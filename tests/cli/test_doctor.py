@@ -1,5 +1,6 @@
 """`beep doctor` finds what is wrong and says what to do; on a working installation it finds nothing."""
 
+import os
 import socket
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from beep_orchestration.persistence.stuck import Stuck, Trouble
 from beep_orchestration.settings import load_settings
 from beep_orchestration.supervisor import Services
 from beep_orchestration.supervisor.home import free_port
+from beep_orchestration.supervisor.ownership import Owner, Ownership
 from tests.cli.conftest import Beep, Result
 from tests.factories import accepted, claimed
 
@@ -38,11 +40,32 @@ def test_a_working_installation_has_no_problem(beep: Beep, environment: pytest.M
 def test_absent_services_are_a_problem_with_its_remedy(beep: Beep) -> None:
     result = beep("doctor", "--json")
     assert result.code == 1
-    assert list(_problems(result)) == ["webserver"]
+    assert list(_problems(result)) == ["webserver", "code location", "daemon", "API server"]
     assert "beep up" in _problems(result)["webserver"]["remedy"]
     printed = beep("doctor").out
     assert "problem  webserver" in printed
     assert "beep up" in printed
+
+
+@pytest.mark.usefixtures("configured")
+def test_services_that_are_being_started_again_are_not_taken_for_absent_ones(beep: Beep) -> None:
+    settings = load_settings()
+    owner = Owner(os.getpid(), settings.host, settings.port, settings.api_port)
+    with Ownership.taken(settings.data_folder, owner):
+        found = _problems(beep("doctor", "--json"))
+    assert list(found) == ["webserver", "code location", "daemon", "API server"]
+    assert found["webserver"]["detail"].endswith(f"although process {os.getpid()} runs the services")
+    assert str(settings.data_folder / "logs") in found["webserver"]["remedy"]
+
+
+def test_a_language_model_without_its_key_is_told_by_the_names_of_the_variables(
+    beep: Beep, environment: pytest.MonkeyPatch
+) -> None:
+    environment.delenv("OPENAI_API_KEY", raising=False)
+    environment.setenv("BEEP_LLM_MODEL", "openai:gpt-5-mini")
+    found = _problems(beep("doctor", "--json"))["extractor llm"]
+    assert found["detail"] == "the language model 'openai:gpt-5-mini' has no key"
+    assert found["remedy"] == "set BEEP_LLM_API_KEY or OPENAI_API_KEY where 'beep up' runs"
 
 
 def test_executions_that_are_stuck_are_counted_and_one_is_named(beep: Beep, configured: Database) -> None:

@@ -6,6 +6,7 @@ every call that may be paid is known to whoever accounts for it, and retries are
 
 import asyncio
 import os
+import re
 import threading
 import time
 from collections.abc import Coroutine, Iterator
@@ -122,6 +123,8 @@ def _require_known_provider(model: str) -> None:
     raise InvalidInputError("extractor", problem, remedy)
 
 
+_KEY_VARIABLE = re.compile(r"`(?P<name>[A-Z][A-Z0-9_]*KEY)` environment variable")
+"""In what pydantic-ai says of a missing key, with advice for who programs with it."""
 _models: "list[tuple[Settings, LanguageModel]]" = []
 _models_lock = threading.Lock()
 
@@ -250,6 +253,11 @@ class LanguageModel:
                 return infer_model(name, infer_provider)
             return infer_model(name, lambda kind: infer_provider_class(kind)(api_key=key.get_secret_value()))  # type: ignore[call-arg]
         except (UserError, ImportError, TypeError) as error:
+            if key is None and (variable := _KEY_VARIABLE.search(str(error))):
+                raise PermanentActivityError(
+                    f"the language model {name!r} has no key; set BEEP_LLM_API_KEY or {variable['name']} "
+                    "where 'beep up' runs"
+                ) from error
             raise PermanentActivityError(f"the language model {name!r} cannot be used: {error}") from error
 
     def _usage(self, response: "ModelResponse") -> Usage:
