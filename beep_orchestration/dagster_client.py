@@ -121,8 +121,18 @@ class DagsterClient:
         return client
 
     def _unavailable(self, error: Exception) -> DagsterUnavailableError:
-        cause = error.__cause__ or error
-        return DagsterUnavailableError(self.url, f"{type(cause).__name__}: {str(cause).strip()[:300]}")
+        return DagsterUnavailableError(self.url, _cause_of(error))
+
+
+def _cause_of(error: Exception) -> str:
+    """What the operating system says, if that is the reason; otherwise the words of Dagster's client."""
+    reason: BaseException = error
+    while (before := reason.__cause__ or reason.__context__) is not None:
+        reason = before
+    if isinstance(reason, OSError):
+        return reason.strerror or str(reason)
+    told = error.__cause__ or error
+    return f"{type(told).__name__}: {str(told).strip()[:300]}"
 
 
 def launch_tags(

@@ -105,13 +105,16 @@ class WorkflowNotFoundError(BeepError):
         super().__init__(f"no execution {execution_id} in this organization; list the known ones with 'beep list'")
 
 
+_HOW_IT_ENDED = {"failed": "has failed", "cancelled": "was cancelled"}
+
+
 class WorkflowStateError(BeepError):
     """The execution's state does not allow what was asked; nothing was changed."""
 
     def __init__(self, execution_id: str, status: str, problem: str) -> None:
         self.execution_id = execution_id
         self.status = status
-        super().__init__(f"execution {execution_id} is {status}: {problem}")
+        super().__init__(f"execution {execution_id} {_HOW_IT_ENDED.get(status, f'is {status}')}: {problem}")
 
 
 class DagsterUnavailableError(BeepError):
@@ -169,7 +172,7 @@ class ExecutionCancelledError(BeepError):
 
     def __init__(self, execution_id: str) -> None:
         self.execution_id = execution_id
-        super().__init__(f"execution {execution_id} is cancelled; go on with 'beep resume {execution_id}'")
+        super().__init__(f"execution {execution_id} was cancelled; go on with 'beep resume {execution_id}'")
 
 
 class ExecutionPausedError(BeepError):

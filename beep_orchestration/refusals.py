@@ -79,7 +79,7 @@ def refusal(error: ValidationError, root: str) -> InvalidInputError:
     """The first fault, and how many others there are; `root` names the value as a whole."""
     path, problem, remedy = first_fault(error)
     count = error.error_count() - 1
-    others = f" (and {count} more faulty fields)" if count else ""
+    others = f" (and {count} more faulty {'field' if count == 1 else 'fields'})" if count else ""
     return InvalidInputError(path or root, problem + others, remedy)
 
 

@@ -82,7 +82,7 @@ CASES = [
     Case(
         errors.WorkflowStateError("id-1", "failed", "resume it"),
         {"execution_id": "id-1", "status": "failed"},
-        ("id-1", "failed", "resume it"),
+        ("id-1", "id-1 has failed: ", "resume it"),
     ),
     Case(
         errors.DagsterUnavailableError("http://127.0.0.1:3000", "refused"),

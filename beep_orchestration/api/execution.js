@@ -329,8 +329,8 @@ function take(graph) {
     lines.append(line);
     return { from, to, line };
   });
-  const things = graph.nodes.some((node) => node.type) || graph.is_complete ? "entities" : "names";
-  parts.counts.textContent = graph.nodes.length === 0 ? "" : `${graph.entities} ${things}, ${graph.relations} relations${graph.is_complete ? "" : " so far"}`;
+  const things = graph.nodes.some((node) => node.type) || graph.is_complete ? ["entity", "entities"] : ["name", "names"];
+  parts.counts.textContent = graph.nodes.length === 0 ? "" : `${count(graph.entities, ...things)}, ${count(graph.relations, "relation", "relations")}${graph.is_complete ? "" : " so far"}`;
   picture.setAttribute("aria-label", parts.counts.textContent || "empty graph");
   parts.legend.replaceChildren(...[...new Set(graph.nodes.map((node) => node.type))].filter(Boolean).sort().map((type) => {
     const dot = element("i");

@@ -127,6 +127,10 @@ function moment(text) {
   return isToday ? clock(text) : `${date.toLocaleDateString()} ${clock(text)}`;
 }
 
+function count(number, one, many) {
+  return `${number} ${number === 1 ? one : many}`;
+}
+
 function duration(milliseconds) {
   const seconds = Math.max(milliseconds, 0) / 1000;
   if (seconds < 60) return `${seconds.toFixed(1)} s`;

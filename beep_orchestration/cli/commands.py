@@ -1,11 +1,12 @@
 """The commands of `beep` in the order in which help lists them."""
 
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
 from beep_orchestration.cli import executions, graphs, histories, installation, reviews, starting, teaching
-from beep_orchestration.cli.invocation import show_warnings
+from beep_orchestration.cli.invocation import print_text, show_warnings
 
 app = typer.Typer(
     name="beep",
@@ -14,6 +15,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        print_text(f"beep {version('beep-orchestration')}")
+        raise typer.Exit
 
 
 @app.callback()
@@ -26,6 +33,9 @@ def beep(
         ),
     ] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Show the whole trace of an error.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
 ) -> None:
     """Turn documents into knowledge graphs, durably: what was done once is not done again.
 

@@ -19,7 +19,9 @@ from beep_orchestration.cli.invocation import (
     print_warning,
 )
 from beep_orchestration.errors import InvalidInputError, JobNotLoadedError, WorkflowStateError
-from beep_orchestration.models import PAUSE_SIGNAL, ExecutionStatus, ModelUsage, WorkflowStatus
+from beep_orchestration.extraction.exports.counts import counted
+from beep_orchestration.extraction.review import REVIEW_SIGNALS
+from beep_orchestration.models import PAUSE_SIGNAL, ExecutionStatus, ModelUsage, Wait, WorkflowStatus
 
 if TYPE_CHECKING:
     from beep_orchestration.service import WorkflowService
@@ -296,7 +298,7 @@ def _facts(found: WorkflowStatus) -> list[tuple[str, str]]:
         more = sum(found.children_by_status.values()) > len(found.children)
         facts.append(("children", f"{counts}; all: beep list --parent {found.execution_id}" if more else counts))
     facts += [("child", f"{child.name}: {child.status}, {child.execution_id}") for child in found.children]
-    facts += [("waits", wait.describe()) for wait in found.waiting_for]
+    facts += [("waits", wait.describe() + _answered_by(found, wait)) for wait in found.waiting_for]
     if found.paused_at is not None:
         facts.append(
             ("paused", f"since {found.paused_at:%Y-%m-%d %H:%M:%S %Z}; on with 'beep resume {found.execution_id}'")
@@ -313,19 +315,34 @@ def _facts(found: WorkflowStatus) -> list[tuple[str, str]]:
     return facts
 
 
+def _answered_by(found: WorkflowStatus, wait: Wait) -> str:
+    """The command by which a person gives what is waited for, if there is one for it."""
+    is_review = found.workflow_type == "extraction" and REVIEW_SIGNALS.keys() <= set(wait.signals)
+    return f"; decide with 'beep review {found.execution_id}'" if is_review else ""
+
+
 def _spent(kind: str, usage: ModelUsage) -> str:
     """What calls to a language model consumed for the activities of one type."""
-    told = f"{kind}: {usage.input_tokens:,} read, {usage.output_tokens:,} written in {usage.calls} calls"
+    told = f"{kind}: {usage.input_tokens:,} read, {usage.output_tokens:,} written in {counted(usage.calls, 'call')}"
     if usage.calls > usage.unpriced:
         told += f", cost {usage.cost:.4f}"
     others = {"recalled": usage.recalled, "unanswered": usage.unanswered, "without a known price": usage.unpriced}
     return told + "".join(f", {count} {name}" for name, count in others.items() if count)
 
 
+def _mood(found: WorkflowStatus) -> str:
+    """What a person wants to know first, as on the live page: running is not said of what waits."""
+    if found.status is not ExecutionStatus.RUNNING:
+        return str(found.status)
+    if found.paused_at is not None:
+        return "paused"
+    return "waiting" if found.waiting_for else "running"
+
+
 def _row(found: WorkflowStatus) -> str:
     done = sum(stage.done for stage in found.activities.values())
     present = "waits for its first run" if _waits_for_first_run(found) else found.current_activity or ""
     return (
-        f"{found.execution_id}  {found.status:<9}  {found.started_at:%Y-%m-%d %H:%M:%S}  "
+        f"{found.execution_id}  {_mood(found):<9}  {found.started_at:%Y-%m-%d %H:%M:%S %Z}  "
         f"{found.workflow_type}  {done} done  {present}".rstrip()
     )

@@ -63,7 +63,7 @@ def history(
 
 def _show_row(entry: HistoryEntry) -> None:
     subject, what = _columns(entry)
-    print_text(f"{entry.at:%Y-%m-%d %H:%M:%S.%f}  {subject:<10}  {what}")
+    print_text(f"{entry.at:%Y-%m-%d %H:%M:%S.%f %Z}  {subject:<10}  {what}")
 
 
 def _columns(entry: HistoryEntry) -> tuple[str, str]:

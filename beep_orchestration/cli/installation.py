@@ -16,6 +16,7 @@ from beep_orchestration.cli.invocation import (
     print_text,
     print_warning,
 )
+from beep_orchestration.extraction.exports.counts import counted
 
 
 def up(
@@ -142,9 +143,10 @@ def prune(
     if as_json:
         print_json(pruned)
     elif pruned.is_dry_run:
-        print_text(f"{pruned.executions} executions would be removed")
+        print_text(f"{counted(pruned.executions, 'execution')} would be removed")
     else:
-        print_text(f"removed {pruned.executions} executions with {pruned.dagster_runs} runs in Dagster")
+        runs = counted(pruned.dagster_runs or 0, "run")
+        print_text(f"removed {counted(pruned.executions, 'execution')} with {runs} in Dagster")
 
 
 def doctor(*, as_json: AsJson = False) -> None:

@@ -10,7 +10,8 @@ import typer
 from beep_orchestration.cli.executions import require_completed
 from beep_orchestration.cli.invocation import AsJson, connected, console, print_error, print_json, print_text
 from beep_orchestration.errors import InvalidDocumentError, InvalidInputError, WorkflowStartError
-from beep_orchestration.models import Started
+from beep_orchestration.extraction.model import ExtractorName
+from beep_orchestration.models import Started, WorkflowStatus
 
 if TYPE_CHECKING:
     from beep_orchestration.service import WorkflowService
@@ -31,7 +32,7 @@ def start(
         Path | None, typer.Option(help="A Turtle file; otherwise the built-in ontology.", show_default=False)
     ] = None,
     extractor: Annotated[
-        str | None, typer.Option(help="Who finds names and facts; otherwise 'local'.", show_default=False)
+        ExtractorName | None, typer.Option(help="Who finds names and facts; otherwise 'local'.", show_default=False)
     ] = None,
     examples: Annotated[
         str | None,
@@ -111,9 +112,15 @@ def _wait(service: "WorkflowService", started: dict[str, str], *, as_json: bool)
     from beep_orchestration.progress import follow  # noqa: PLC0415 - imports what only some commands need
 
     if as_json:
-        require_completed([service.wait(execution_id) for execution_id in started])
+        require_completed(map(_printed_end, map(service.wait, started)))
     else:
         require_completed(follow(service, started, console()).values())
+
+
+def _printed_end(ended: WorkflowStatus) -> WorkflowStatus:
+    """The last line that 'beep watch --json' would print."""
+    print_json(ended)
+    return ended
 
 
 def read_text(file: str, field: str) -> str:

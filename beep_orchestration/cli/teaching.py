@@ -7,6 +7,7 @@ import typer
 
 from beep_orchestration.cli.invocation import AsJson, connected, print_json, print_text, print_warning
 from beep_orchestration.cli.starting import read_text
+from beep_orchestration.extraction.exports.counts import counted
 
 
 def teach(
@@ -46,4 +47,4 @@ def teach(
     if as_json:
         print_json({"name": name, "examples": len(examples), "triples": triples, "warnings": warnings})
     else:
-        print_text(f"stored {name}: {len(examples):,} examples, {triples:,} triples")
+        print_text(f"stored {name}: {counted(len(examples), 'example')}, {counted(triples, 'triple')}")

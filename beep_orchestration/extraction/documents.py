@@ -28,7 +28,7 @@ def validate_document(text: str, field: str = "text", *, max_characters: int | N
         raise InvalidDocumentError(
             field,
             f"has {len(text):,} characters and the limit is {max_characters:,}",
-            "split the document, or raise the limit in the settings",
+            "split the document, or raise BEEP_MAXIMUM_DOCUMENT_CHARACTERS",
         )
     validate_storable(text, field)
     if _BLANK.fullmatch(text):

@@ -155,7 +155,7 @@ def test_the_graph_grows_with_what_is_completed(browser: Chrome, url: str, datab
         tables.activities.complete([(relations.id, json.dumps(graph["relations"]))])
         payload = {"activity_type": "relations", "activity": "relations-0", "done": 1, "total": 1}
         with_signal(tables, execution.id, signal_name="progress", payload=payload)
-    reads(browser, "2 entities, 1 relations so far")
+    reads(browser, "2 entities, 1 relation so far")
     assert len(browser.find_elements(By.CSS_SELECTOR, "svg line")) == 1
     assert problems(browser) == []
 
@@ -316,7 +316,7 @@ def test_the_list_leads_to_an_execution(browser: Chrome, url: str, database: Dat
     browser.find_element(By.CSS_SELECTOR, "option[value=completed]").click()
     wait_until(lambda: len(browser.find_elements(By.CSS_SELECTOR, "tbody tr")) == 1, description="one is listed")
     browser.find_element(By.CSS_SELECTOR, "tbody a").click()
-    reads(browser, "completed", "2 entities, 1 relations")
+    reads(browser, "completed", "2 entities, 1 relation")
     assert browser.current_url.endswith(second.id)
     assert first.id not in text_of(browser)
 

@@ -9,10 +9,12 @@ import pytest
 
 from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.models import (
+    Checkpoint,
     ExecutionPage,
     ExecutionStatus,
     ModelUsage,
     RunOutcome,
+    Wait,
     WorkflowStatus,
 )
 from beep_orchestration.persistence import Database
@@ -37,6 +39,20 @@ COMMANDS_WITH_AN_ID = [
 def _running_id(database: Database) -> WorkflowExecutionId:
     with database.transaction() as tables:
         return claimed(tables).id
+
+
+def _let_wait(database: Database, execution_id: WorkflowExecutionId, name: str, *signals: str) -> None:
+    with database.transaction() as tables:
+        execution = tables.executions.load(execution_id)
+        wait = Wait(activity_name=name, signals=signals, since=execution.started_at)
+        tables.executions.advance(
+            execution_id,
+            execution.epoch,
+            current_activity=None,
+            checkpoint=Checkpoint(waiting_for=(wait,)),
+            signals=0,
+            is_progress=False,
+        )
 
 
 def _ended_id(database: Database, status: ExecutionStatus) -> WorkflowExecutionId:
@@ -148,6 +164,34 @@ def test_list_pages_and_filters(beep: Beep, configured: Database) -> None:
     assert f"more: beep list --limit 2 --cursor '{first.cursor}'" in printed
 
 
+def test_a_list_tells_what_waits_and_what_is_paused_from_what_works(beep: Beep, configured: Database) -> None:
+    works, waits, paused = (_running_id(configured) for _ in range(3))
+    _let_wait(configured, waits, "reviewed", "approve", "reject", "edit")
+    beep("pause", paused)
+    completed = _ended_id(configured, ExecutionStatus.COMPLETED)
+    rows = [line.split() for line in beep("list").out.splitlines()]
+    assert [(row[0], row[1]) for row in rows] == [
+        (completed, "completed"),
+        (paused, "paused"),
+        (waits, "waiting"),
+        (works, "running"),
+    ]
+    assert {row[4] for row in rows} == {"UTC"}
+
+
+def test_a_status_names_the_command_for_a_wait_that_has_one(beep: Beep, configured: Database) -> None:
+    review, other = _running_id(configured), _running_id(configured)
+    _let_wait(configured, review, "review", "approve", "edit", "reject")
+    _let_wait(configured, other, "budget", "grant_budget")
+    with configured.transaction() as tables:
+        foreign = claimed(tables, workflow_type="article_review").id
+    _let_wait(configured, foreign, "review", "approve", "edit", "reject")
+    command = f"; decide with 'beep review {review}'\n"
+    assert f"waits      review waits for signal 'approve' or 'edit' or 'reject'{command}" in beep("status", review).out
+    for execution_id in (other, foreign):
+        assert "beep review" not in beep("status", execution_id).out
+
+
 def test_the_children_of_an_execution_are_counted_and_listed(beep: Beep, configured: Database) -> None:
     with configured.transaction() as tables:
         parent = accepted(tables).id
@@ -193,7 +237,8 @@ def test_watch_ends_with_the_executions_and_fails_unless_all_are_completed(
 def test_history_is_a_table_or_lines_of_json(beep: Beep, completed_id: str) -> None:
     table = beep("history", completed_id)
     assert table.code == 0
-    assert [line.split()[2:4] for line in table.out.splitlines()] == [
+    assert {line.split()[2] for line in table.out.splitlines()} == {"UTC"}
+    assert [line.split()[3:5] for line in table.out.splitlines()] == [
         ["state", "accepted"],
         ["run", f"run-of-{completed_id}"],
         ["state", "claimed"],
@@ -269,7 +314,8 @@ def test_prune_counts_and_refuses_what_is_no_number_of_days(beep: Beep, configur
         row = ended(tables, ExecutionStatus.COMPLETED)
         tables.runs.end(dagster_run_of(row), RunOutcome.SUCCEEDED)
     assert beep("prune", "--older-than", 0, "--dry-run", "--json").json["executions"] == 1
-    assert "would be removed" in beep("prune", "--older-than", 30, "--dry-run").out
+    assert beep("prune", "--older-than", 0, "--dry-run").out == "1 execution would be removed\n"
+    assert beep("prune", "--older-than", 30, "--dry-run").out == "0 executions would be removed\n"
     for days in (-1, 36_501):
         assert beep("prune", "--older-than", days, "--dry-run").code == 2
     assert "does not answer" in beep("prune", "--older-than", 0).error  # and nothing is removed without Dagster
@@ -283,7 +329,7 @@ def test_usage_is_told_by_activity_type_and_account(beep: Beep, configured: Data
     with configured.transaction() as tables:
         for account, tokens in (("june", (1_000, 20)), (None, (5, 7))):
             with_model_call(tables, claimed(tables), account=account, tokens=tokens)
-    assert beep("usage", "--account", "june").out == "mentions: 1,000 read, 20 written in 1 calls, cost 0.5000\n"
+    assert beep("usage", "--account", "june").out == "mentions: 1,000 read, 20 written in 1 call, cost 0.5000\n"
     assert beep("usage", "--account", "july").out == "no calls\n"
     assert beep("usage", "--json").json == {
         "mentions": ModelUsage(calls=2, input_tokens=1_005, output_tokens=27, cost=1.0).model_dump()

@@ -60,7 +60,7 @@ def test_a_file_holds_what_stdout_would_get(beep: Beep, completed_id: WorkflowEx
 
 def test_without_a_format_there_is_a_report_to_read(beep: Beep, completed_id: WorkflowExecutionId) -> None:
     printed = beep("graph", completed_id).out
-    assert "2 entities, 1 relations" in printed
+    assert "2 entities, 1 relation, " in printed
     assert "Ada Lovelace" in printed
 
 

@@ -30,7 +30,7 @@ def test_start_prints_the_id_and_says_that_the_launch_comes_later(
     assert result.code == 0
     assert (set(result.json), result.json["is_new"]) == ({"execution_id", "is_new"}, True)
     assert "will be launched later" in result.err
-    assert "beep up" in result.err
+    assert "does not answer (Connection refused); start it with 'beep up'" in result.err
     with configured.transaction() as tables:
         assert tables.executions.load(WorkflowExecutionId(result.json["execution_id"]), ORGANIZATION)
 
@@ -93,7 +93,8 @@ def test_more_text_than_the_limit_is_refused_without_being_read(
     beep: Beep, environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     environment.setenv("BEEP_MAXIMUM_DOCUMENT_CHARACTERS", "1000")
-    assert "limit is 1,000" in beep("start", _file(tmp_path, "long.txt", b"word " * 300)).error
+    error = beep("start", _file(tmp_path, "long.txt", b"word " * 300)).error
+    assert "limit is 1,000; split the document, or raise BEEP_MAXIMUM_DOCUMENT_CHARACTERS" in error
     assert "BEEP_MAXIMUM_DOCUMENT_CHARACTERS" in beep("start", "/dev/zero").error
 
 
@@ -126,10 +127,29 @@ def test_a_key_used_again_gives_the_first_execution_or_a_conflict(beep: Beep, tm
     assert "idempotency key 'k'" in beep("start", file, "--idempotency-key", "k", "--title", "other").error
 
 
+def test_waiting_for_scripts_ends_with_how_it_ended(beep: Beep, configured: Database, tmp_path: Path) -> None:
+    arguments = ["start", _file(tmp_path, "notes.txt"), "--idempotency-key", "k", "--json"]
+    execution_id = WorkflowExecutionId(beep(*arguments).json["execution_id"])
+    with configured.transaction() as tables:
+        assert tables.executions.cancel(execution_id)
+    result = beep(*arguments, "--wait")
+    accepted, end = result.out.splitlines()
+    assert json.loads(accepted) == {"execution_id": execution_id, "is_new": False}
+    assert end == beep("watch", execution_id, "--json").out.strip()
+    assert json.loads(end)["status"] == "cancelled"
+    assert f"error: execution {execution_id} was cancelled: " in result.error
+
+
 @pytest.mark.parametrize("option", ["--title", "--source-uri", "--document-id", "--idempotency-key"])
 def test_what_belongs_to_one_document_is_wrong_usage_for_two(beep: Beep, tmp_path: Path, option: str) -> None:
     result = beep("start", _file(tmp_path, "a"), _file(tmp_path, "b"), option, "x")
     assert (result.code, result.out) == (2, "")
+
+
+def test_the_extractors_are_named_and_another_one_is_wrong_usage(beep: Beep, tmp_path: Path) -> None:
+    result = beep("start", _file(tmp_path, "a"), "--extractor", "nope")
+    assert (result.code, result.out) == (2, "")
+    assert "<local|llm>" in beep("start", "--help").out
 
 
 def test_an_option_without_a_value_is_wrong_usage(beep: Beep, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,10 @@ def test_wrong_usage_is_exit_code_2(beep: Beep, arguments: list[str]) -> None:
     result = beep(*arguments)
     assert (result.code, result.out) == (2, "")
     assert "Usage: beep" in result.err
+
+
+def test_the_version_is_that_of_the_distribution(beep: Beep) -> None:
+    assert beep("--version").out == f"beep {version('beep-orchestration')}\n"
 
 
 @pytest.mark.usefixtures("configured")

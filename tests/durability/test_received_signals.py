@@ -157,7 +157,7 @@ def test_a_cancel_ends_the_waiting_of_an_activity(database: Database) -> None:
 
     canceller = threading.Thread(target=cancel)
     canceller.start()
-    with running(database, execution) as runner, pytest.raises(Exception, match="is cancelled"):
+    with running(database, execution) as runner, pytest.raises(Exception, match="was cancelled"):
         runner.run(STAGE, [journal.activity(0, lambda: signals.receive("approve"))], concurrency=1)
     canceller.join()
 

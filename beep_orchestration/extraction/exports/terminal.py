@@ -6,6 +6,7 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from beep_orchestration.extraction.exports.characters import require_text_of, visible
+from beep_orchestration.extraction.exports.counts import counted
 from beep_orchestration.extraction.model import Entity, Graph, Relation, Span
 from beep_orchestration.extraction.names import read_before
 from beep_orchestration.extraction.prose import as_read
@@ -37,8 +38,8 @@ def to_terminal(graph: Graph, text: str) -> "RenderableType":
     stats = graph.stats
     heading = Text(_line(graph.title or graph.document_id), style="bold")
     counts = Text(
-        f"{stats.entities:,} entities, {stats.relations:,} relations, {stats.mentions:,} mentions "
-        f"in {stats.characters:,} characters",
+        f"{counted(stats.entities, 'entity', 'entities')}, {counted(stats.relations, 'relation')}, "
+        f"{counted(stats.mentions, 'mention')} in {counted(stats.characters, 'character')}",
         style="dim",
     )
     return Group(heading, counts, *_origin(graph), Text(), _entities(graph), Text(), *_relations(graph, text))
@@ -53,7 +54,7 @@ def _origin(graph: Graph) -> "Iterator[Text]":
         yield Text(f"found by {extractors}", style="dim")
     people = ", ".join(dict.fromkeys(_line(review.by) for review in graph.provenance.reviews))
     if people:
-        yield Text(f"reviewed by {people}: {len(graph.provenance.reviews):,} decisions", style="dim")
+        yield Text(f"reviewed by {people}: {counted(len(graph.provenance.reviews), 'decision')}", style="dim")
 
 
 def to_text(graph: Graph, text: str) -> str:
