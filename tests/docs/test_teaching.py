@@ -51,9 +51,11 @@ def test_the_commands_as_they_are_shown_lead_to_the_graph_that_is_promised(
     assert started.code == 0, started.err
     with configured.transaction() as tables:
         stored = tables.executions.load_input(WorkflowExecutionId(started.json["execution_id"]))
-    facts, promised = _facts(extract(parse_extraction_input(stored))), _block("text").splitlines()
+    graph = extract(parse_extraction_input(stored))
+    facts, promised = _facts(graph), _block("text").splitlines()
     assert set(promised) <= facts
     assert not any(fact.startswith("Rear Window —director") for fact in facts)
+    assert {entity.name for entity in graph.entities if entity.type == "genre"} == {"drama", "thriller"}
     assert _facts(extract(parse_extraction_input(stored | {"examples": []}))) == set(promised[:1])
 
 

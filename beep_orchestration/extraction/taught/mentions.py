@@ -35,12 +35,19 @@ class TaughtMentionExtractor:
 
         def found_in(docs: "Sequence[Doc]") -> list[list[Named]]:
             return [
-                disjoint([_named(doc, end, ontology) for end in learned.ends(doc, names)], names)
+                disjoint(
+                    [_named(doc, end, ontology) for end in learned.ends(doc, names) if _has_content(doc, end)], names
+                )
                 for doc, names in zip(docs, recognized(docs), strict=True)
             ]
 
         found = read(Analysis.EVERYTHING, (block.text for block in prose), found_in)
         return [mention(text, block, name) for block, names in zip(prose, found, strict=True) for name in names]
+
+
+def _has_content(doc: "Doc", end: Judgement) -> bool:
+    """Whether it is more than words that name nothing: in 'the only film', 'only' stands where a genre does."""
+    return not all(token.is_stop and token.is_lower for token in doc[end.span.start : end.span.end])
 
 
 def _named(doc: "Doc", end: Judgement, ontology: Ontology) -> Named:
