@@ -42,6 +42,7 @@ from beep_orchestration.engine.storage import WorkflowStorage
 from beep_orchestration.errors import DagsterUnavailableError, JobNotLoadedError
 from beep_orchestration.projections import run_outcome
 from beep_orchestration.settings import Settings
+from beep_orchestration.supervisor import program
 from beep_orchestration.supervisor.child import make_children
 from beep_orchestration.workflow_types import EXTRACTION
 
@@ -420,12 +421,12 @@ def test_every_dagster_command_that_is_started_has_the_options_that_are_given(
     children, _ = make_children(settings, tmp_path, "mark", "beep_orchestration.definitions", reload=reload)
     assert [child.name for child in children] == ["code server", "webserver", "daemon", "API server"]
     for child in children[:-1]:  # the last one is ours
-        program, *words = child._command
+        name, *words = child._command[child._command.index(program.__file__) + 1 :]
         options = {word.partition("=")[0] for word in words if word.startswith("--")}
         assert options
-        (script,) = metadata.entry_points(group="console_scripts", name=Path(program).name)
+        (script,) = metadata.entry_points(group="console_scripts", name=name)
         subcommands = (word for word in words if not word.startswith("--"))
-        monkeypatch.setattr(sys, "argv", [program, *subcommands, "--help"])
+        monkeypatch.setattr(sys, "argv", [name, *subcommands, "--help"])
         with pytest.raises(SystemExit) as ended:
             script.load()()
         assert ended.value.code == 0
