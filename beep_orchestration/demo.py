@@ -54,7 +54,9 @@ def run_demo(
     """
     with _services(settings, console) as (services, reachable):
         with WorkflowService.connect(reachable, organization_id=organization) as service:
-            names = _start_all(service)
+            names, recorded = _start_all(service)
+            if recorded:
+                console.print(_recorded(len(recorded), len(names)), soft_wrap=True)
             followed = follow(service, names, console)
             ended = [followed[execution_id] for execution_id in names]
             graphs = {names[status.execution_id]: _load(service, status.execution_id) for status in _completed(ended)}
@@ -123,19 +125,33 @@ def _with_free_port(settings: Settings, console: Console) -> Settings:
     return settings
 
 
-def _start_all(service: WorkflowService) -> dict[str, str]:
-    """Start or take up an execution for each document, short documents first; their names by execution."""
+def _recorded(recorded: int, documents: int) -> str:
+    """Otherwise what follows would read as if it had been done now."""
+    which = "All" if recorded == documents else f"{recorded} of the"
+    return f"{which} {documents} documents were extracted earlier: their recorded executions are shown."
+
+
+def _start_all(service: WorkflowService) -> tuple[dict[str, str], set[str]]:
+    """Start or take up an execution for each document, short documents first.
+
+    Their names by execution, and those executions that had completed before.
+    """
     names: dict[str, str] = {}
+    recorded: set[str] = set()
     for path in sorted(DOCUMENTS.glob("*.txt"), key=lambda path: path.stat().st_size):
         text = decode_document(path.read_bytes())
         document = {"document_id": path.name, "text": text, "title": text.partition("\n")[0].strip()}
-        execution_id = service.start("extraction", document, idempotency_key=_key(document))
-        if service.get_status(execution_id).status in {ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}:
+        accepted = service.start_or_get("extraction", document, idempotency_key=_key(document))
+        execution_id = accepted.execution_id
+        status = service.get_status(execution_id).status
+        if status in {ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}:
             service.resume(execution_id)
+        if status is ExecutionStatus.COMPLETED and not accepted.is_new:
+            recorded.add(execution_id)
         names[execution_id] = path.stem
     if not names:
         raise ConfigurationError(f"no documents in {DOCUMENTS}: run from a checkout of the project")
-    return names
+    return names, recorded
 
 
 def _key(document: Json) -> str:

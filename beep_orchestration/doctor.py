@@ -4,7 +4,7 @@ import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, assert_never
 
 import yaml  # type: ignore[import-untyped]  # has no types of its own
@@ -12,10 +12,12 @@ import yaml  # type: ignore[import-untyped]  # has no types of its own
 from beep_orchestration import embedded
 from beep_orchestration.data_folder import make_data_folder
 from beep_orchestration.errors import BeepError, SchemaVersionError
+from beep_orchestration.extraction.exports.counts import counted
 from beep_orchestration.extraction.llm.language_model import LanguageModel, require_llm
 from beep_orchestration.extraction.model import ExtractionOptions
-from beep_orchestration.models import Model
+from beep_orchestration.models import Model, Pause
 from beep_orchestration.persistence import Database
+from beep_orchestration.persistence.pauses import EVERYONE
 from beep_orchestration.persistence.schema import EXPECTED_REVISION, check_schema
 from beep_orchestration.persistence.stuck import Stuck, Trouble
 from beep_orchestration.settings import Settings
@@ -145,10 +147,24 @@ def _examine_executions(database: Database, settings: Settings, readiness: Readi
             patience_seconds=patience, known_types=readiness.jobs if readiness is not None and is_loaded else None
         )
         running = tables.stuck.count_running()
+        pauses, paused = tables.pauses.list_all(), tables.pauses.count_executions()
     for found in stuck:
         yield _stuck(found, are_services_up=is_loaded)
     if not stuck:
         yield Finding(part="executions", is_well=True, detail=f"none of {running:,} under way is stuck")
+    yield _pauses(pauses, paused)
+
+
+def _pauses(pauses: Mapping[str, Pause], paused_executions: int) -> Finding:
+    """The pauses in effect. They are meant, and so no fault; but who wonders why nothing goes on has to know."""
+    told = [f"{_whom(organization)} {pause.when_and_why()}" for organization, pause in pauses.items()]
+    if paused_executions:
+        told.append(f"{counted(paused_executions, 'execution')} alone")
+    return Finding(part="pauses", is_well=True, detail=f"paused: {'; '.join(told)}" if told else "nothing is paused")
+
+
+def _whom(organization_id: str) -> str:
+    return "the whole instance" if organization_id == EVERYONE else organization_id
 
 
 def _stuck(found: Stuck, *, are_services_up: bool) -> Finding:

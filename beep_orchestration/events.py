@@ -53,6 +53,7 @@ class StateChanged(Told):
         "dead; in the history only",
     )
     error: ErrorInfo | None = Field(default=None, description="why it failed; without the stack")
+    reason: str | None = Field(default=None, description="why it was paused, as whoever paused it says")
     waiting_for: tuple[Wait, ...] = Field(default=(), description="what it is parked for")
     child: WorkflowExecutionId | None = Field(default=None, description="the child that has started or ended")
     child_name: str | None = Field(default=None, description="what the execution calls the child that has started")

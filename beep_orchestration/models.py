@@ -202,6 +202,45 @@ class Wait(Model):
         return f"{self.activity_name} waits for {' '.join(parts)}"
 
 
+class PauseScope(StrEnum):
+    """Whom a pause stops."""
+
+    EXECUTION = "execution"
+    ORGANIZATION = "organization"
+    INSTANCE = "instance"
+
+
+class Pause(Model):
+    """Why no activity starts: somebody, or the failure of an activity, has paused the execution or all of them."""
+
+    scope: PauseScope = Field(description="the execution itself, all of its organization, or all of the instance")
+    since: datetime
+    reason: str | None = Field(default=None, description="what whoever paused it says")
+
+    def describe(self) -> str:
+        """With whom, since when and why, in words that go on from 'paused'."""
+        whom = {
+            PauseScope.EXECUTION: "",
+            PauseScope.ORGANIZATION: "with its organization ",
+            PauseScope.INSTANCE: "with the whole instance ",
+        }
+        return f"{whom[self.scope]}{self.when_and_why()}"
+
+    def when_and_why(self) -> str:
+        """Since when, and the reason if there is one."""
+        why = "" if self.reason is None else f" ({self.reason})"
+        return f"since {self.since:%Y-%m-%d %H:%M:%S %Z}{why}"
+
+    def ended_by(self, execution_id: WorkflowExecutionId) -> str:
+        """The command that lets the execution, and whatever is paused with it, go on."""
+        options = {
+            PauseScope.EXECUTION: execution_id,
+            PauseScope.ORGANIZATION: "--all",
+            PauseScope.INSTANCE: "--instance",
+        }
+        return f"beep resume {options[self.scope]}"
+
+
 class Checkpoint(Model):
     """What an execution has durably reached, by activity type in the order of their first activity.
 
@@ -236,6 +275,9 @@ class WorkflowStatus(Model):
     waiting_for: tuple[Wait, ...] = Field(default=(), description="signals and deadlines that let it go on")
     paused_at: datetime | None = Field(default=None, description="since when no activity starts, by the signal `pause`")
     paused_for: ErrorInfo | None = Field(default=None, description="the failure of an activity that paused it")
+    pauses: tuple[Pause, ...] = Field(
+        default=(), description="every pause that keeps it back while it is running: its own, and those of all"
+    )
     parent_execution_id: WorkflowExecutionId | None = Field(default=None, description="the execution that started it")
     children: tuple[Child, ...] = Field(
         default=(), description="the first twenty executions that it has started; the list of its children has all"
@@ -260,6 +302,7 @@ class Started(Model):
 
     execution_id: WorkflowExecutionId
     is_new: bool = Field(description="false if an earlier start with the idempotency key had accepted it")
+    pauses: tuple[Pause, ...] = Field(default=(), description="what keeps a new one from being launched")
 
 
 class ExecutionPage(Model):

@@ -174,6 +174,8 @@ def _count(stage: StageProgress) -> str:
 
 
 def _state(status: WorkflowStatus) -> str:
+    if status.pauses:
+        return "paused"
     waits = status.status is ExecutionStatus.RUNNING and not status.activities
     return "accepted" if waits else str(status.status)
 

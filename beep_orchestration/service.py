@@ -42,9 +42,11 @@ from beep_orchestration.models import (
     ExecutionStatus,
     Json,
     ModelUsage,
+    Pause,
     Pruned,
     StageProgress,
     Started,
+    Wait,
     WorkflowStatus,
 )
 from beep_orchestration.persistence import Database, ExecutionRow, RunRow, WorkflowPersistence
@@ -152,11 +154,11 @@ class WorkflowService:
             span.set_attribute("beep.execution_id", new.id)
             with self._database.transaction() as tables:
                 stored, is_new = self._accept(tables, new)
-                is_paused = bool(tables.pauses.list_for(self._organization_id))
+                pauses = tables.pauses.list_for(self._organization_id) if is_new else []
             faults.reached("after_execution_commit", new.id)
-            if is_new and not is_paused:
+            if is_new and not pauses:
                 self._launch(stored, [])
-            return Started(execution_id=stored.id, is_new=is_new)
+            return Started(execution_id=stored.id, is_new=is_new, pauses=tuple(pauses))
 
     def signal_with_start(
         self,
@@ -258,6 +260,17 @@ class WorkflowService:
                 self._launch_due(execution.id)
             return signal_id
 
+    def pause(self, execution_id: str, reason: str | None = None) -> bool:
+        """Send the signal `pause`, with the reason as its note. False if the execution was paused already.
+
+        The reason that was given first stays. Raises what `signal` raises.
+        """
+        with tracer.start_as_current_span("WorkflowService.pause"), self._database.transaction() as tables:
+            execution = self._load(tables, execution_id, lock=True)
+            sent = self._checked_signal(execution.workflow_type, PAUSE_SIGNAL, {"note": reason}, None)
+            self._send(tables, execution, sent)
+            return execution.paused_at is None
+
     def cancel(self, execution_id: str) -> CancelResult:
         """Cancel a running execution and its children that run; the answer says who won.
 
@@ -281,8 +294,8 @@ class WorkflowService:
         Completed activities are kept.
 
         Two calls at once resume it once. Raises `WorkflowNotFoundError`; `WorkflowStateError` if it is completed, is
-        being carried by a run, waits for a signal, or is the child of an execution that has ended;
-        `WorkflowVersionError` if the code here may not carry it on.
+        running and paused with its organization or the instance, is being carried by a run, waits for a signal, or is
+        the child of an execution that has ended; `WorkflowVersionError` if the code here may not carry it on.
         """
         with tracer.start_as_current_span("WorkflowService.resume"):
             with self._database.transaction() as tables:
@@ -292,7 +305,7 @@ class WorkflowService:
                 if tables.executions.end_pause(execution.id):
                     is_ours = tables.executions.take(execution.id, next_try_seconds=grace)
                 else:
-                    _check_resumable(execution, runs)
+                    _check_resumable(execution, runs, tables.pauses.list_for(self._organization_id))
                     check_parent_runs(tables, execution)
                     is_ours = tables.executions.resume(
                         execution.id, launch_after_seconds=grace
@@ -593,7 +606,7 @@ class WorkflowService:
         )
         tables.signals.send(signal)
         if sent.name == PAUSE_SIGNAL:
-            tables.executions.pause(execution.id)
+            tables.executions.pause(execution.id, sent.payload.get("note"))
             return signal.id, False
         if sent.name == RESUME_SIGNAL:
             return signal.id, tables.executions.end_pause(execution.id)
@@ -630,7 +643,8 @@ class WorkflowService:
             started_at=execution.started_at,
             updated_at=execution.updated_at,
             completed_at=execution.completed_at,
-            waiting_for=execution.checkpoint.waiting_for,
+            waiting_for=_awaited(execution),
+            pauses=row.pauses,
             paused_at=execution.paused_at,
             paused_for=None if execution.paused_at is None else execution.checkpoint.paused_for,
             error=execution.error,
@@ -639,9 +653,19 @@ class WorkflowService:
         )
 
 
-def _check_resumable(execution: ExecutionRow, runs: Sequence[RunRow]) -> None:
+def _awaited(execution: ExecutionRow) -> tuple[Wait, ...]:
+    """What lets the execution go on. Without a pause of its own that is no `resume`, whatever pause it parked for."""
+    waits = execution.checkpoint.waiting_for
+    return tuple(wait for wait in waits if execution.paused_at is not None or wait.signals != (RESUME_SIGNAL,))
+
+
+def _check_resumable(execution: ExecutionRow, runs: Sequence[RunRow], pauses: Sequence[Pause]) -> None:
     if execution.status is ExecutionStatus.COMPLETED:
         raise WorkflowStateError(execution.id, execution.status, "it is done; read it with 'beep graph'")
+    if execution.status is ExecutionStatus.RUNNING and pauses:
+        held = " and ".join(f"paused {pause.describe()}" for pause in pauses)
+        remedy = " and ".join(repr(pause.ended_by(execution.id)) for pause in pauses)
+        raise WorkflowStateError(execution.id, execution.status, f"it is {held}; all go on with {remedy}")
     if execution.status is ExecutionStatus.RUNNING and any(run.outcome is None for run in runs):
         raise WorkflowStateError(execution.id, execution.status, "a run carries it already")
     if execution.status is ExecutionStatus.RUNNING and execution.launch_at is None:

@@ -123,6 +123,7 @@ def event_of(row: SignalRow) -> ExecutionEvent:
                 epoch=row.payload["epoch"],
                 dagster_run_id=row.payload.get("dagster_run_id"),
                 error=row.payload.get("error"),
+                reason=row.payload.get("reason"),
                 waiting_for=row.payload.get("waiting_for", ()),
                 child=row.payload.get("child"),
                 child_name=row.payload.get("child_name"),

@@ -93,9 +93,24 @@ function answer(signal, payload) {
   send(signal, { by, ...payload });
 }
 
+const PAUSED = {
+  execution: ["", ""],
+  organization: [" with all executions of its organization", " It goes on with: beep resume --all"],
+  instance: [" with the whole instance", " It goes on with: beep resume --instance"],
+};
+
+function pauses() {
+  return status.pauses.map((pause) => {
+    const [whom, remedy] = PAUSED[pause.scope];
+    const failure = pause.scope === "execution" && status.paused_for ? `${status.paused_for.type}: ${status.paused_for.message}` : "";
+    const why = [pause.reason, failure].filter(Boolean).map((each) => `: ${each}`).join("");
+    return element("div", { class: "note wait" }, `Paused${whom} since ${moment(pause.since)}${why}.${remedy}`);
+  });
+}
+
 function waiting() {
-  if (status.status !== "running" || status.waiting_for.length === 0) return null;
   const names = awaitedSignals();
+  if (status.status !== "running" || status.waiting_for.length === 0 || names.join() === "resume") return null;
   const child = status.waiting_for.map((wait) => wait.child).find(Boolean);
   const deadlines = status.waiting_for.map((wait) => wait.deadline).filter(Boolean).sort();
   const what = names.length > 0 ? `Waits for ${names.join(", ")}` : child ? "Waits for its child" : "Waits for its time";
@@ -127,7 +142,7 @@ function took() {
 
 function renderHead() {
   tookField.textContent = took();
-  const head = JSON.stringify([status.status, status.paused_at, status.waiting_for, status.current_activity, status.attempts, status.error, status.dagster_url, status.children, status.children_by_status, doubts.length > 0, message]);
+  const head = JSON.stringify([status.status, status.pauses, status.waiting_for, status.current_activity, status.attempts, status.error, status.dagster_url, status.children, status.children_by_status, doubts.length > 0, message]);
   const isAnswering = parts.head.contains(document.activeElement) && document.activeElement.tagName === "INPUT";
   if (head === shownHead || isAnswering) return; // a button that is replaced loses the click on it
   shownHead = head;
@@ -149,7 +164,7 @@ function renderHead() {
     element("div", { class: "head" },
       element("div", {}, element("h1", {}, element("span", { class: `pill ${state}` }, state)), element("div", { class: "id" }, id)),
       actions()),
-    facts, waiting(),
+    facts, ...pauses(), waiting(),
     status.error ? element("p", { class: "note bad" }, `${status.error.type}: ${status.error.message}`) : null,
     message ? element("p", { class: "note bad", role: "alert" }, message) : null,
   ].filter(Boolean));
@@ -212,7 +227,7 @@ function describe(event) {
   if (event.kind === "state") {
     const names = (event.waiting_for ?? []).flatMap((wait) => wait.signals).join(", ");
     if (event.child) return [`${WORDS[event.change]}${event.child_status ? `: ${event.child_status}` : `: ${event.child_name}`}`, "state"];
-    const why = event.error ? `: ${event.error.type}: ${event.error.message}` : names ? ` (${names})` : "";
+    const why = event.reason ? `: ${event.reason}` : event.error ? `: ${event.error.type}: ${event.error.message}` : names ? ` (${names})` : "";
     return [`${WORDS[event.change] ?? event.change}${why}`, "state"];
   }
   if (event.kind === "signal") return [`signal ${event.signal_name}`, "signal"];
@@ -442,6 +457,8 @@ async function begin() {
   layout();
   await loadGraph();
   setInterval(() => { if (status.status === "running" && !document.hidden) tookField.textContent = took(); }, 100);
+  // an execution does not tell that all are paused
+  setInterval(() => { if (status.status === "running" && !document.hidden) loadSoon(); }, 5000);
   for (;;) {
     await follow(`${path}/progress`, cursor, onEvent, onLink);
     await loadStatus();

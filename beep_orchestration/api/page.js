@@ -144,6 +144,6 @@ function duration(milliseconds) {
 // What a person wants to know first: running is not said of what waits.
 function mood(status) {
   if (status.status !== "running") return status.status;
-  if (status.paused_at) return "paused";
+  if (status.pauses.length > 0) return "paused";
   return status.waiting_for.length > 0 ? "waiting" : "running";
 }

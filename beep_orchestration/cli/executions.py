@@ -21,7 +21,7 @@ from beep_orchestration.cli.invocation import (
 from beep_orchestration.errors import InvalidInputError, JobNotLoadedError, WorkflowStateError
 from beep_orchestration.extraction.exports.counts import counted
 from beep_orchestration.extraction.review import REVIEW_SIGNALS
-from beep_orchestration.models import PAUSE_SIGNAL, ExecutionStatus, ModelUsage, Wait, WorkflowStatus
+from beep_orchestration.models import ExecutionStatus, ModelUsage, Wait, WorkflowStatus
 
 if TYPE_CHECKING:
     from beep_orchestration.service import WorkflowService
@@ -124,8 +124,7 @@ def pause(
     with connected(ctx) as service:
         match target:
             case str() as one:
-                service.signal(one, PAUSE_SIGNAL, {"note": reason})
-                changed = True
+                changed = service.pause(one, reason)
             case everyone:
                 changed = service.pause_organization(reason, everyone=everyone)
     _show_change("paused" if changed else "was paused before", changed=changed, as_json=as_json)
@@ -299,10 +298,9 @@ def _facts(found: WorkflowStatus) -> list[tuple[str, str]]:
         facts.append(("children", f"{counts}; all: beep list --parent {found.execution_id}" if more else counts))
     facts += [("child", f"{child.name}: {child.status}, {child.execution_id}") for child in found.children]
     facts += [("waits", wait.describe() + _answered_by(found, wait)) for wait in found.waiting_for]
-    if found.paused_at is not None:
-        facts.append(
-            ("paused", f"since {found.paused_at:%Y-%m-%d %H:%M:%S %Z}; on with 'beep resume {found.execution_id}'")
-        )
+    facts += [
+        ("paused", f"{pause.describe()}; on with '{pause.ended_by(found.execution_id)}'") for pause in found.pauses
+    ]
     if found.paused_for is not None:
         facts.append(("because", f"{found.paused_for.type}: {found.paused_for.message}"))
     facts += [("tokens", _spent(kind, usage)) for kind, usage in found.language_model.items()]
@@ -311,7 +309,8 @@ def _facts(found: WorkflowStatus) -> list[tuple[str, str]]:
         facts.append(("ended", f"{found.completed_at:%Y-%m-%d %H:%M:%S %Z}"))
     if found.error is not None:
         facts.append(("error", f"{found.error.type}: {found.error.message}"))
-    facts.append(("run", found.dagster_url or "none yet; runs are launched while 'beep up' is running"))
+    awaited = "the end of the pause" if found.pauses else "'beep up' to run, which launches it"
+    facts.append(("run", found.dagster_url or f"none yet; it waits for {awaited}"))
     return facts
 
 
@@ -334,7 +333,7 @@ def _mood(found: WorkflowStatus) -> str:
     """What a person wants to know first, as on the live page: running is not said of what waits."""
     if found.status is not ExecutionStatus.RUNNING:
         return str(found.status)
-    if found.paused_at is not None:
+    if found.pauses:
         return "paused"
     return "waiting" if found.waiting_for else "running"
 

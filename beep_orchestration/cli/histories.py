@@ -100,7 +100,8 @@ def _details(change: StateChanged) -> str:
     if change.worker is not None and change.worker > 1:
         run += f", which goes on in another worker, its number {change.worker}"
     signals = ", ".join(name for wait in change.waiting_for for name in wait.signals)
-    return f"{run}{f' for {signals}' if signals else ''}{_reason(change.error)}"
+    why = "" if change.reason is None else f": {change.reason}"
+    return f"{run}{f' for {signals}' if signals else ''}{why}{_reason(change.error)}"
 
 
 def _reason(error: ErrorInfo | None) -> str:

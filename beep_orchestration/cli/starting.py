@@ -88,15 +88,24 @@ def start(
             started[accepted.execution_id] = file
             if as_json:
                 print_json(accepted)
-            elif accepted.is_new:
-                print_text(f"started {accepted.execution_id}  {file}")
             else:
-                status = service.get_status(accepted.execution_id).status
-                print_text(f"exists already {accepted.execution_id}  {file}  {status}")
+                _show(service, accepted, file)
         if wait:
             _wait(service, started, as_json=as_json)
     if is_bad:
         raise typer.Exit(1)
+
+
+def _show(service: "WorkflowService", accepted: Started, file: str) -> None:
+    if accepted.is_new:
+        print_text(f"started {accepted.execution_id}  {file}")
+        pauses = accepted.pauses
+    else:
+        found = service.get_status(accepted.execution_id)
+        print_text(f"exists already {found.execution_id}  {file}  {found.status}")
+        pauses = found.pauses
+    for pause in pauses:
+        print_text(f"paused {pause.describe()}; on with '{pause.ended_by(accepted.execution_id)}'")
 
 
 def _start(

@@ -239,8 +239,11 @@ class Executions:
         waiting_for = {"waiting_for": execution.c.checkpoint["waiting_for"]}
         return self._is_changed(told(statement, StateChange.PARKED, from_row=waiting_for))
 
-    def pause(self, execution_id: WorkflowExecutionId) -> bool:
-        """Let no activity of a running execution start any more; false, and no change, if it is paused or has ended."""
+    def pause(self, execution_id: WorkflowExecutionId, reason: str | None = None) -> bool:
+        """Let no activity of a running execution start any more; false, and no change, if it is paused or has ended.
+
+        The signal that tells of the change keeps the reason.
+        """
         statement = (
             update(execution)
             .where(
@@ -250,7 +253,7 @@ class Executions:
             )
             .values(paused_at=CLOCK, updated_at=CLOCK, signal_sequence=NEXT_SEQUENCE)
         )
-        return self._is_changed(told(statement, StateChange.PAUSED))
+        return self._is_changed(told(statement, StateChange.PAUSED, None if reason is None else {"reason": reason}))
 
     def end_pause(self, execution_id: WorkflowExecutionId) -> bool:
         """Let a paused execution go on; it is due for a launch now. False, and no change, if it is not paused."""

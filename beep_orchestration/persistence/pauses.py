@@ -1,24 +1,21 @@
 """Rows of `knowledge_workflow_pause`: the operator's switch that lets no activity start."""
 
-from dataclasses import dataclass
-from datetime import datetime
-
-from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy import ColumnElement, Connection, case, delete, func, select, text, true
 from sqlalchemy.dialects.postgresql import insert
 
+from beep_orchestration.models import ExecutionStatus, Pause, PauseScope
 from beep_orchestration.tables import execution, pause
 
 EVERYONE = "*"
 """In the place of an organization: all of them."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PauseRow:
-    """Since when, and why, an organization (or everyone) is paused."""
-
-    organization_id: str
-    reason: str | None
-    paused_at: datetime
+PAUSE_FIELDS = {
+    "scope": case((pause.c.organization_id == EVERYONE, PauseScope.INSTANCE), else_=PauseScope.ORGANIZATION),
+    "since": pause.c.paused_at,
+    "reason": pause.c.reason,
+}
+"""What a `Pause` has, of a row."""
 
 
 class Pauses:
@@ -47,7 +44,21 @@ class Pauses:
         """End that pause; false, and no change, if there is none."""
         return self._connection.execute(delete(pause).where(pause.c.organization_id == organization_id)).rowcount == 1
 
-    def list_for(self, organization_id: str) -> list[PauseRow]:
-        """The pauses that concern an organization."""
-        statement = select(pause).where(pause.c.organization_id.in_((organization_id, EVERYONE)))
-        return [PauseRow(**row._mapping) for row in self._connection.execute(statement)]  # noqa: SLF001 - public name
+    def list_for(self, organization_id: str) -> list[Pause]:
+        """The pauses that concern all executions of an organization."""
+        return list(self._list(pause.c.organization_id.in_((organization_id, EVERYONE))).values())
+
+    def list_all(self) -> dict[str, Pause]:
+        """Every pause of an organization, or of `EVERYONE`, those first that began first."""
+        return self._list(true())
+
+    def count_executions(self) -> int:
+        """How many running executions, of all organizations, have a pause of their own."""
+        is_paused = (execution.c.status == ExecutionStatus.RUNNING) & execution.c.paused_at.is_not(None)
+        return self._connection.execute(select(func.count()).where(is_paused)).scalar_one()
+
+    def _list(self, condition: ColumnElement[bool]) -> dict[str, Pause]:
+        fields = [value.label(name) for name, value in PAUSE_FIELDS.items()]
+        statement = select(pause.c.organization_id, *fields).where(condition).order_by(pause.c.paused_at)
+        rows = self._connection.execute(statement)
+        return {row.organization_id: Pause(scope=row.scope, since=row.since, reason=row.reason) for row in rows}

@@ -21,6 +21,7 @@ from beep_orchestration.models import (
     ExecutionStatus,
     Json,
     ModelUsage,
+    Pause,
     RunOutcome,
 )
 
@@ -68,9 +69,10 @@ class ExecutionRow:
 
 @dataclass(frozen=True, kw_only=True)
 class StatusRow:
-    """An execution with its runs, oldest first, its first children and what it consumed of language models."""
+    """An execution with what pauses it, its runs, oldest first, its first children and what it consumed of models."""
 
     execution: ExecutionRow
+    pauses: tuple[Pause, ...]
     dagster_run_ids: tuple[str, ...]
     language_model: dict[str, ModelUsage]
     children: tuple[Child, ...]

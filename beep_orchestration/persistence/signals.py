@@ -31,7 +31,7 @@ class NewSignal:
 
 
 # The progress of an execution is nobody's to consume; a constant, for the index's sake.
-_UNCONSUMED = (signal.c.consumed_by.is_(None), signal.c.signal_name != literal_column(f"'{PROGRESS_SIGNAL}'"))
+UNCONSUMED = (signal.c.consumed_by.is_(None), signal.c.signal_name != literal_column(f"'{PROGRESS_SIGNAL}'"))
 
 _TOLD_COLUMNS = (
     *(column for column in signal.c if column.name != "payload"),
@@ -113,7 +113,7 @@ class Signals:
         """Signals of these names that no checkpoint has used yet, with a greater sequence than `after`, in order."""
         statement = (
             _all(execution_id)
-            .where(signal.c.signal_name.in_(names), signal.c.sequence > after, *_UNCONSUMED)
+            .where(signal.c.signal_name.in_(names), signal.c.sequence > after, *UNCONSUMED)
             .order_by(signal.c.sequence)
             .limit(limit)
         )

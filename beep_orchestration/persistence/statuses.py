@@ -9,11 +9,21 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from beep_orchestration.errors import WorkflowNotFoundError
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId
-from beep_orchestration.models import Child, ExecutionStatus, ModelUsage
+from beep_orchestration.models import (
+    STATE_SIGNAL,
+    Child,
+    ExecutionStatus,
+    ModelUsage,
+    Pause,
+    PauseScope,
+    StateChange,
+)
 from beep_orchestration.persistence.executions import EXECUTION_COLUMNS, execution_row
 from beep_orchestration.persistence.model_calls import USAGE
-from beep_orchestration.persistence.rows import StatusRow
-from beep_orchestration.tables import execution, model_call, run
+from beep_orchestration.persistence.pauses import EVERYONE, PAUSE_FIELDS
+from beep_orchestration.persistence.rows import ExecutionRow, StatusRow
+from beep_orchestration.persistence.signals import UNCONSUMED
+from beep_orchestration.tables import execution, model_call, pause, run, signal
 
 CHILDREN_IN_A_STATUS = 20
 """A status has the first ones, and the list of an execution's children all."""
@@ -59,6 +69,26 @@ class Statuses:
         return [_status_row(row) for row in self._connection.execute(statement)]
 
 
+def _reason() -> ScalarSelect[Any]:
+    """Why the execution itself is paused: what the newest signal says that told of its pause."""
+    told = select(signal.c.payload["reason"].astext).where(
+        execution.c.paused_at.is_not(None),
+        signal.c.workflow_execution_id == execution.c.id,
+        signal.c.signal_name == STATE_SIGNAL,
+        signal.c.payload["change"].astext == StateChange.PAUSED,
+        *UNCONSUMED,
+    )
+    return told.order_by(signal.c.sequence.desc()).limit(1).scalar_subquery()
+
+
+def _pauses_of_all() -> ScalarSelect[Any]:
+    """Those of its organization and of everyone."""
+    fields = func.jsonb_build_object(*(part for field in PAUSE_FIELDS.items() for part in field))
+    concerns = pause.c.organization_id.in_((execution.c.organization_id, EVERYONE))
+    ordered = aggregate_order_by(fields, (pause.c.organization_id == EVERYONE))
+    return select(func.jsonb_agg(ordered)).where(concerns).scalar_subquery()
+
+
 def _run_ids() -> ScalarSelect[Any]:
     ids = func.array_agg(aggregate_order_by(run.c.dagster_run_id, run.c.id))
     return select(ids).where(run.c.workflow_execution_id == execution.c.id).scalar_subquery()
@@ -102,9 +132,11 @@ def _children_by_status() -> ScalarSelect[Any]:
 
 
 def _status_row(row: Sequence[Any]) -> StatusRow:
-    run_ids, usage, children, counts = row[len(EXECUTION_COLUMNS) :]
+    reason, pauses, run_ids, usage, children, counts = row[len(EXECUTION_COLUMNS) :]
+    loaded = execution_row(row[: len(EXECUTION_COLUMNS)])
     return StatusRow(
-        execution=execution_row(row[: len(EXECUTION_COLUMNS)]),
+        execution=loaded,
+        pauses=_pauses(loaded, reason, pauses or ()),
         dagster_run_ids=tuple(run_ids or ()),
         language_model={kind: ModelUsage.model_validate(used) for kind, used in (usage or {}).items()},
         children=tuple(Child.model_validate(child) for child in children or ()),
@@ -112,4 +144,21 @@ def _status_row(row: Sequence[Any]) -> StatusRow:
     )
 
 
-_STATUSES = select(*EXECUTION_COLUMNS, _run_ids(), _usage(), _first_children(), _children_by_status())
+def _pauses(loaded: ExecutionRow, reason: str | None, of_all: Sequence[Any]) -> tuple[Pause, ...]:
+    """What keeps a running execution back; one that has ended is kept back by nothing."""
+    if loaded.status is not ExecutionStatus.RUNNING:
+        return ()
+    since = loaded.paused_at
+    own = () if since is None else (Pause(scope=PauseScope.EXECUTION, since=since, reason=reason),)
+    return (*own, *map(Pause.model_validate, of_all))
+
+
+_STATUSES = select(
+    *EXECUTION_COLUMNS,
+    _reason(),
+    _pauses_of_all(),
+    _run_ids(),
+    _usage(),
+    _first_children(),
+    _children_by_status(),
+)

@@ -11,6 +11,7 @@ from beep_orchestration.api.endpoints import MAXIMUM_HISTORIES
 from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.models import ExecutionPage, ExecutionStatus, ModelUsage, WorkflowStatus
 from beep_orchestration.persistence import Database
+from beep_orchestration.persistence.pauses import EVERYONE
 from tests.api.conftest import serving, settings_of
 from tests.durability.workflow import end_sessions, signals
 from tests.factories import OTHER_ORGANIZATION, accepted, claimed, ended, with_model_call
@@ -53,7 +54,11 @@ def test_a_key_starts_once_and_another_input_is_refused(api: httpx.Client) -> No
     key = {"Idempotency-Key": "order-17"}
     first = start(api, **key)
     assert start(api, **key) == first
-    assert api.post("/workflows", json=START, headers=key).json() == {"execution_id": first, "is_new": False}
+    assert api.post("/workflows", json=START, headers=key).json() == {
+        "execution_id": first,
+        "is_new": False,
+        "pauses": [],
+    }
     assert api.post("/workflows", json=START).json()["is_new"] is True
     other = {"workflow_type": "extraction", "input": DOCUMENT | {"text": "Something else."}}
     refused = problem(api.post("/workflows", json=other, headers=key), 409)
@@ -242,3 +247,14 @@ def test_nothing_to_review_is_said(api: httpx.Client) -> None:
     refused = problem(api.get(f"/workflows/{start(api)}/review"), 409)
     assert "nothing waits for a decision" in refused["detail"]
     problem(api.get(f"/workflows/{UNKNOWN}/review"), 404)
+
+
+def test_a_pause_is_in_the_answers_and_one_of_all_is_not_ended_alone(api: httpx.Client, database: Database) -> None:
+    with database.transaction() as tables:
+        tables.pauses.save(EVERYONE, "until noon")
+    started = api.post("/workflows", json=START).json()
+    path = f"/workflows/{started['execution_id']}"
+    status = api.get(path).json()
+    assert started["pauses"] == status["pauses"] == api.get("/workflows").json()["executions"][0]["pauses"]
+    assert [(pause["scope"], pause["reason"]) for pause in status["pauses"]] == [("instance", "until noon")]
+    assert "beep resume --instance" in problem(api.post(f"{path}/resume"), 409)["detail"]

@@ -182,6 +182,25 @@ def test_the_buttons_pause_resume_and_cancel(browser: Chrome, url: str, database
     assert problems(browser) == []
 
 
+def test_a_page_says_whom_a_pause_stops_and_why(browser: Chrome, url: str, database: Database) -> None:
+    execution = start(database)
+    browser.get(f"{url}/workflows/{execution}")
+    reads(browser, "running")
+    with database.transaction() as tables:
+        tables.pauses.save(ORGANIZATION, "<b>until noon</b>")
+    reads(browser, "paused", "Paused with all executions of its organization", "<b>until noon</b>", "beep resume --all")
+    with database.transaction() as tables:
+        tables.executions.pause(execution, "lunch")
+    reads(browser, "paused: lunch", "Resume")
+    browser.get(url)
+    reads(browser, "paused")
+    with database.transaction() as tables:
+        tables.pauses.remove(ORGANIZATION)
+        tables.executions.end_pause(execution)
+    reads(browser, "running")
+    assert problems(browser) == []
+
+
 def test_what_waits_for_a_person_is_approved_by_name(browser: Chrome, url: str, database: Database) -> None:
     with database.transaction() as tables:
         execution = claimed(tables)

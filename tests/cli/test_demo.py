@@ -62,6 +62,9 @@ def test_a_second_demo_shows_the_recorded_graphs_and_leaves_the_services_running
         }
         assert {each["execution_id"] for each in shown.values()} <= set(before)
         assert services.url in second.err
+        earlier = "documents were extracted earlier: their recorded executions are shown"
+        assert f"All 2 {earlier}" in second.err
+        assert earlier not in first.out
         assert {status.execution_id: status for status in service.list().executions} == before
     assert find_owner(settings.data_folder) is not None
     assert all("\x1b" not in result.out for result in (first, second))

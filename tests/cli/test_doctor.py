@@ -1,6 +1,7 @@
 """`beep doctor` finds what is wrong and says what to do; on a working installation it finds nothing."""
 
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -10,13 +11,14 @@ from sqlalchemy import text
 from beep_orchestration import doctor
 from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.persistence import Database
+from beep_orchestration.persistence.pauses import EVERYONE
 from beep_orchestration.persistence.stuck import Stuck, Trouble
 from beep_orchestration.settings import load_settings
 from beep_orchestration.supervisor import Services
 from beep_orchestration.supervisor.home import free_port
 from beep_orchestration.supervisor.ownership import Owner, Ownership
 from tests.cli.conftest import Beep, Result
-from tests.factories import accepted, claimed
+from tests.factories import OTHER_ORGANIZATION, accepted, claimed
 
 
 def _problems(result: Result) -> dict[str, dict[str, str]]:
@@ -82,6 +84,24 @@ def test_executions_that_are_stuck_are_counted_and_one_is_named(beep: Beep, conf
     problem = _problems(beep("doctor", "--json"))["executions"]
     assert problem["detail"] == f"2 stuck, due for a run that nobody launches: {first.id} and others"
     assert problem["remedy"] == "run 'beep up'"  # the services do not run here
+
+
+def test_pauses_in_effect_are_told_and_are_no_problem(beep: Beep, configured: Database) -> None:
+    def told() -> str:
+        result = beep("doctor", "--json")
+        assert "pauses" not in _problems(result)
+        (detail,) = [finding["detail"] for finding in result.json["findings"] if finding["part"] == "pauses"]
+        assert isinstance(detail, str)
+        return detail
+
+    assert told() == "nothing is paused"
+    with configured.transaction() as tables:
+        tables.executions.pause(accepted(tables).id, "lunch")
+        tables.pauses.save(OTHER_ORGANIZATION, "until noon")
+        tables.pauses.save(EVERYONE, None)
+    when = r"since \S+ \S+ UTC"
+    everything = rf"paused: {OTHER_ORGANIZATION} {when} \(until noon\); the whole instance {when}; 1 execution alone"
+    assert re.fullmatch(everything, told())
 
 
 @pytest.mark.parametrize("trouble", Trouble)

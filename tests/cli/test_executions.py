@@ -278,7 +278,13 @@ def test_a_history_shows_that_a_run_went_on_in_another_worker(beep: Beep, config
 def test_pause_and_resume_of_one_execution(beep: Beep, configured: Database) -> None:
     running = _running_id(configured)
     assert beep("pause", running, "--reason", "too dear", "--json").json == {"changed": True}
-    assert "beep resume" in beep("status", running).out
+    assert beep("pause", running, "--reason", "too late", "--json").json == {"changed": False}
+    assert beep("pause", running).out == "was paused before\n"
+    found = beep("status", running).out
+    assert re.search(rf"^paused +since \S+ \S+ UTC \(too dear\); on with 'beep resume {running}'$", found, re.MULTILINE)
+    assert beep("history", running).out.count("paused: too dear") == 1
+    (pause,) = beep("status", running, "--json").json["pauses"]
+    assert (pause["scope"], pause["reason"]) == ("execution", "too dear")
     with configured.transaction() as tables:
         assert tables.executions.load(running).paused_at is not None
     assert beep("resume", running, "--json").json["paused_at"] is None
@@ -288,12 +294,19 @@ def test_pause_and_resume_of_one_execution(beep: Beep, configured: Database) -> 
 def test_pause_and_resume_of_an_organization_and_of_everyone(
     beep: Beep, configured: Database, option: str, organization: str
 ) -> None:
+    with configured.transaction() as tables:
+        waiting = accepted(tables).id
+    assert "it waits for 'beep up'" in beep("status", waiting).out
     assert beep("pause", option, "--reason", "a new model", "--json").json == {"changed": True}
     assert beep("pause", option, "--json").json == {"changed": False}
     with configured.transaction() as tables:
-        assert [(row.organization_id, row.reason) for row in tables.pauses.list_for(ORGANIZATION)] == [
-            (organization, "a new model")
-        ]
+        assert {whom: pause.reason for whom, pause in tables.pauses.list_all().items()} == {organization: "a new model"}
+    found = beep("status", waiting).out
+    assert re.search(
+        rf"^paused +with .*since \S+ \S+ UTC \(a new model\); on with 'beep resume {option}'$", found, re.MULTILINE
+    )
+    assert "none yet; it waits for the end of the pause" in found
+    assert f"(a new model); all go on with 'beep resume {option}'" in beep("resume", waiting).error
     assert beep("resume", option, "--json").json == {"changed": True}
     assert beep("resume", option, "--json").json == {"changed": False}
 

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def test_start_prints_the_id_and_says_that_the_launch_comes_later(
 ) -> None:
     result = beep("start", _file(tmp_path, "notes.txt"), "--json")
     assert result.code == 0
-    assert (set(result.json), result.json["is_new"]) == ({"execution_id", "is_new"}, True)
+    assert (set(result.json), result.json["is_new"]) == ({"execution_id", "is_new", "pauses"}, True)
     assert "will be launched later" in result.err
     assert "does not answer (Connection refused); start it with 'beep up'" in result.err
     with configured.transaction() as tables:
@@ -134,7 +135,7 @@ def test_waiting_for_scripts_ends_with_how_it_ended(beep: Beep, configured: Data
         assert tables.executions.cancel(execution_id)
     result = beep(*arguments, "--wait")
     accepted, end = result.out.splitlines()
-    assert json.loads(accepted) == {"execution_id": execution_id, "is_new": False}
+    assert json.loads(accepted) == {"execution_id": execution_id, "is_new": False, "pauses": []}
     assert end == beep("watch", execution_id, "--json").out.strip()
     assert json.loads(end)["status"] == "cancelled"
     assert f"error: execution {execution_id} was cancelled: " in result.error
@@ -154,3 +155,17 @@ def test_the_extractors_are_named_and_another_one_is_wrong_usage(beep: Beep, tmp
 
 def test_an_option_without_a_value_is_wrong_usage(beep: Beep, tmp_path: Path) -> None:
     assert beep("start", _file(tmp_path, "a"), "-o", "chunk_size").code == 2
+
+
+def test_what_is_started_while_all_are_paused_says_so(beep: Beep, configured: Database, tmp_path: Path) -> None:
+    assert configured
+    file = _file(tmp_path, "notes.txt")
+    beep("pause", "--all", "--reason", "until noon")
+    for word in ("started", "exists already"):
+        started, paused = beep("start", file, "--idempotency-key", "k").out.splitlines()
+        assert started.startswith(word)
+        assert re.fullmatch(
+            r"paused with its organization since .* \(until noon\); on with 'beep resume --all'", paused
+        )
+    beep("resume", "--all")
+    assert "paused" not in beep("start", file, "--idempotency-key", "k").out

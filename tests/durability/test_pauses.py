@@ -136,6 +136,57 @@ def test_what_parked_for_the_pause_of_its_organization_goes_on_after_it(
     assert service.launch_due() == 1
 
 
+@pytest.mark.parametrize(("everyone", "command"), [(False, "beep resume --all"), (True, "beep resume --instance")])
+def test_what_is_paused_with_others_is_not_resumed_alone(
+    database: Database, service: WorkflowService, *, everyone: bool, command: str
+) -> None:
+    execution = start(database)
+    service.pause_organization("until noon", everyone=everyone)
+    held, wait = parked_run(database, execution)
+    with database.transaction() as tables:
+        assert park(tables, held, (wait,))
+    before = service.get_status(execution)
+    assert before.waiting_for == ()  # `resume` would not let it go on
+    assert before.paused_at is None
+    with pytest.raises(WorkflowStateError, match=rf"\(until noon\).*'{command}'"):
+        service.resume(execution)
+    assert service.get_status(execution) == before
+    service.pause(execution)
+    assert [wait.signals for wait in service.get_status(execution).waiting_for] == [(RESUME_SIGNAL,)]
+    assert service.resume(execution).pauses == before.pauses  # its own has ended, which the answer has no more
+    assert service.end_organization_pause(everyone=everyone)
+
+
+def test_what_was_cancelled_is_resumed_into_the_pause_of_its_organization(
+    database: Database, service: WorkflowService
+) -> None:
+    execution = start(database)
+    service.cancel(execution)
+    service.pause_organization("until noon")
+    assert service.get_status(execution).pauses == ()
+    assert [pause.reason for pause in service.resume(execution).pauses] == ["until noon"]
+    assert service.end_organization_pause()
+
+
+def test_what_is_started_while_paused_is_told_so(database: Database, service: WorkflowService) -> None:
+    assert service.start_or_get("extraction", DOCUMENT).pauses == ()
+    service.pause_organization("until noon")
+    started = service.start_or_get("extraction", DOCUMENT, idempotency_key="k")
+    assert started.pauses == service.get_status(started.execution_id).pauses != ()
+    with database.transaction() as tables:
+        assert tables.runs.list_of(started.execution_id) == []
+    assert service.end_organization_pause()
+
+
+def test_a_second_pause_of_an_execution_changes_nothing(database: Database, service: WorkflowService) -> None:
+    execution = start(database)
+    assert service.pause(execution, "lunch")
+    first = service.get_status(execution)
+    assert not service.pause(execution, "dinner")
+    assert service.get_status(execution).pauses == first.pauses
+    assert [event.reason for event in service.history(execution) if event.kind == "state" and event.reason] == ["lunch"]
+
+
 def test_a_resume_that_comes_before_the_run_has_parked_is_not_lost(
     database: Database, service: WorkflowService
 ) -> None:
@@ -174,7 +225,7 @@ def test_nothing_begins_after_the_pause_although_its_commit_waited_for_a_lock_me
     begun = [row.started_at for row in attempts(database, execution)]
     begun += [child.started_at for child in service.list(parent_execution_id=execution).executions]
     assert len(begun) == 1
-    assert begun[0] < pause.paused_at
+    assert begun[0] < pause.since
     service.end_organization_pause(everyone=everyone)
 
 

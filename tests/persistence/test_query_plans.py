@@ -27,6 +27,9 @@ DUE = RUNNING // 4
 CHILDREN, PARENT_NUMBER = 30, 99
 """The oldest ones are children of a later one."""
 
+PAUSED_NUMBER = EXECUTIONS - 3
+"""One of `ORGANIZATION` that is not due. It was paused some times before."""
+
 RUNS_OF_ONE = CALLS_OF_ONE = 2
 ATTEMPTS_OF_ONE = 300
 OPEN_ATTEMPTS_OF_ONE = 10
@@ -86,6 +89,12 @@ INSERT INTO knowledge_workflow_signal (id, workflow_execution_id, organization_i
 SELECT 'knowledge_workflow_signal__' || {_uuid("n * 10000 + k")}, 'knowledge_workflow_execution__' || {_uuid("n")},
     '{ORGANIZATION}', 'progress', '{{}}', now(), k, 'key-' || k
 FROM generate_series({EXECUTIONS - 9}, {EXECUTIONS}) AS n, generate_series(1, {SIGNALS_OF_ONE}) AS k;
+
+UPDATE knowledge_workflow_execution SET paused_at = now()
+WHERE id = 'knowledge_workflow_execution__' || {_uuid(str(PAUSED_NUMBER))};
+
+UPDATE knowledge_workflow_signal SET signal_name = 'state', payload = '{{"change": "paused", "reason": "lunch"}}'
+WHERE workflow_execution_id = 'knowledge_workflow_execution__' || {_uuid(str(PAUSED_NUMBER))} AND sequence % 500 = 0;
 
 INSERT INTO knowledge_workflow_model_call (id, workflow_execution_id, organization_id, activity_name, activity_type,
     model, question_digest, status, expected_tokens, started_at, ended_at)
@@ -183,6 +192,12 @@ QUESTIONS = [
     Question("execution by id", lambda t: t.executions.find(ONE, ORGANIZATION), f"pk_{EXECUTION}", 1),
     Question("status by id", lambda t: t.statuses.load(ONE, ORGANIZATION), f"ix_{RUN}_execution", PER_STATUS),
     Question(
+        "status of a paused one",
+        lambda t: t.statuses.load(_id_of(PAUSED_NUMBER), ORGANIZATION),
+        f"ix_{SIGNAL}_unconsumed",
+        PER_STATUS + 1,
+    ),
+    Question(
         "status of a parent",
         lambda t: t.statuses.load(PARENT, ORGANIZATION),
         f"uq_{EXECUTION}_child",
@@ -193,7 +208,7 @@ QUESTIONS = [
         "first page",
         lambda t: t.statuses.list_newest(ORGANIZATION, limit=20),
         f"ix_{EXECUTION}_newest",
-        20 * PER_STATUS,
+        20 * PER_STATUS + 1,  # one of them is the paused one
     ),
     Question("later page", _page, f"ix_{EXECUTION}_newest", 20 * PER_STATUS),
     Question(
