@@ -11,11 +11,11 @@ logger = logging.getLogger(__name__)
 FILES_MASK = 0o077
 """The umask of who writes into it."""
 _FOLDERS = frozenset({"postgres", "dagster", "step_output", "logs", "learned"})
-_OURS = _FOLDERS | {"services.lock", "postgres.lock"}
+_FILES = frozenset({"services.lock", "postgres.lock"})
 
 
 def make_data_folder(folder: Path) -> None:
-    """Make the folder unless it is there, and close it and the folders of ours in it to other users.
+    """Make the folder unless it is there, and close it and what is ours in it to other users.
 
     As root it can be passed through, no more: the embedded PostgreSQL's own user has to reach its folder. One that
     holds other things too is not ours to close. Raises `ConfigurationError` if it cannot be made.
@@ -27,10 +27,12 @@ def make_data_folder(folder: Path) -> None:
         raise ConfigurationError(
             f"BEEP_DATA_FOLDER: cannot use {folder} ({error.strerror}); set it to a folder of your own"
         ) from error
-    if names <= _OURS:
+    if names <= _FOLDERS | _FILES:
         _close(folder, 0o711 if os.geteuid() == 0 else 0o700)
     for name in names & _FOLDERS:
         _close(folder / name, 0o700)
+    for name in names & _FILES:  # who may open a lock may hold it for ever
+        _close(folder / name, 0o600)
 
 
 def _close(folder: Path, mode: int) -> None:

@@ -27,9 +27,11 @@ def test_an_open_folder_of_ours_is_closed_with_what_is_in_it(tmp_path: Path) -> 
     names = ("dagster", "learned", "logs", "step_output")
     for name in names:
         (tmp_path / name).mkdir(mode=0o755)
+    (tmp_path / "postgres.lock").touch(0o644)
     tmp_path.chmod(0o755)
     make_data_folder(tmp_path)
     assert mode_of(tmp_path) == CLOSED
+    assert mode_of(tmp_path / "postgres.lock") == 0o600
     assert {name: mode_of(tmp_path / name) for name in names} == dict.fromkeys(names, 0o700)
 
 
