@@ -2,6 +2,8 @@
 
 import logging
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 from beep_orchestration.errors import ConfigurationError
@@ -15,10 +17,11 @@ _FILES = frozenset({"services.lock", "postgres.lock"})
 
 
 def make_data_folder(folder: Path) -> None:
-    """Make the folder unless it is there, and close it and what is ours in it to other users.
+    """Make the folder unless it is there, and close it and what is ours in it to other users; nothing is opened.
 
-    As root it can be passed through, no more: the embedded PostgreSQL's own user has to reach its folder. One that
-    holds other things too is not ours to close. Raises `ConfigurationError` if it cannot be made.
+    As root it may be passed through, no more: the embedded PostgreSQL's own user has to reach its folder. One that
+    holds other things too is not ours to close, and a `logs` in it is ours only if a lock of ours tells that we were
+    here before. Raises `ConfigurationError` if it cannot be made.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -28,16 +31,31 @@ def make_data_folder(folder: Path) -> None:
             f"BEEP_DATA_FOLDER: cannot use {folder} ({error.strerror}); set it to a folder of your own"
         ) from error
     if names <= _FOLDERS | _FILES:
-        _close(folder, 0o711 if os.geteuid() == 0 else 0o700)
+        _close(folder.resolve(), 0o711 if os.geteuid() == 0 else 0o700)
+    elif not any(_is_lock_of_ours(folder / name) for name in names & _FILES):
+        return
     for name in names & _FOLDERS:
         _close(folder / name, 0o700)
     for name in names & _FILES:  # who may open a lock may hold it for ever
         _close(folder / name, 0o600)
 
 
-def _close(folder: Path, mode: int) -> None:
+def _is_lock_of_ours(path: Path) -> bool:
+    with suppress(OSError):
+        status = path.lstat()
+        return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+    return False
+
+
+def _close(path: Path, mode: int) -> None:
+    """Take away what `mode` does not give. A link is not followed: what it leads to may be somebody else's."""
     try:
-        if folder.stat().st_mode & 0o777 & ~mode:
-            folder.chmod(mode)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            before = stat.S_IMODE(os.fstat(descriptor).st_mode)
+            if before & 0o777 & ~mode:
+                os.fchmod(descriptor, before & (0o7000 | mode))
+        finally:
+            os.close(descriptor)
     except OSError as error:
-        logger.warning("cannot close %s to other users (%s): what is in it is theirs to read", folder, error.strerror)
+        logger.warning("cannot close %s to other users (%s): what is in it is theirs to read", path, error.strerror)
