@@ -4,16 +4,21 @@ import fcntl
 import json
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
+
+from pydantic import TypeAdapter
 
 from beep_orchestration.data_folder import make_data_folder
 from beep_orchestration.errors import ConfigurationError
 
+SOCKETS_PREFIX = "beep-"
+"""How the name of a folder of sockets begins; it is made where temporary files are."""
 _ENDING_SECONDS = 30.0
 _POLL_SECONDS = 0.1
 
@@ -36,13 +41,29 @@ class Owner:
 class Ownership:
     """The lock while it is held. The guard inherits the descriptor, so it is free only when everything has ended."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, last: Owner | None) -> None:
+        """`last` is the owner before this one; its sockets are still there if it died with its guard."""
         self.descriptor = descriptor
+        self._last = last
 
     def announce(self, owner: Owner) -> None:
         """Write down who holds the lock; readers see the old text or the new one."""
         text = json.dumps(asdict(owner)).encode()
         os.pwrite(self.descriptor, text.ljust(_RECORD_BYTES), 0)
+
+    def remove_remains(self) -> None:
+        """Remove the sockets of the last owner. Call it once the ports are known to be free: nobody uses them then.
+
+        What names them came with the data folder, which may be a copy, or have been written to by somebody else: only
+        what can be nothing but a folder of sockets is removed, and nothing of an owner that lives.
+        """
+        last, self._last = self._last, None
+        if last is not None and last.folder is not None and not _is_alive(last.pid) and _has_sockets(last.folder):
+            shutil.rmtree(last.folder, ignore_errors=True)
+
+    def _resign(self, owner: Owner) -> None:
+        """Leave a record that names no sockets, or those that are still to be removed."""
+        self.announce(self._last or replace(owner, folder=None))
 
     @classmethod
     @contextmanager
@@ -54,15 +75,18 @@ class Ownership:
         descriptor = _open(data_folder)
         try:
             _lock(descriptor, data_folder)
-            _remove_remains(descriptor)
-            ownership = cls(descriptor)
+            ownership = cls(descriptor, _read(descriptor))
             ownership.announce(owner)
-            yield ownership
+            try:
+                yield ownership
+            finally:
+                ownership._resign(owner)
         finally:
             os.close(descriptor)
 
 
-_RECORD_BYTES = 512
+_RECORD_BYTES = 8192
+_OWNER = TypeAdapter(Owner)
 
 
 def find_owner(data_folder: Path) -> Owner | None:
@@ -107,10 +131,15 @@ def _path(data_folder: Path) -> Path:
     return data_folder / "services.lock"
 
 
-def _remove_remains(descriptor: int) -> None:
-    last = _read(descriptor)
-    if last is not None and last.folder is not None:
-        shutil.rmtree(last.folder, ignore_errors=True)
+def _has_sockets(folder: str) -> bool:
+    """Whether it is what this user makes for sockets, by name, place and owner; a link is not followed later either."""
+    path = Path(folder)
+    try:
+        owner = path.lstat().st_uid
+    except (OSError, ValueError):
+        return False
+    is_named_so = path.name.startswith(SOCKETS_PREFIX) and path.parent == Path(tempfile.gettempdir())
+    return is_named_so and owner == os.geteuid()
 
 
 def _try_lock(descriptor: int) -> bool:
@@ -131,8 +160,8 @@ def _is_free(descriptor: int) -> bool:
 
 
 def _read(descriptor: int) -> Owner | None:
-    with suppress(ValueError, TypeError):
-        return Owner(**json.loads(os.pread(descriptor, _RECORD_BYTES, 0)))
+    with suppress(ValueError):
+        return _OWNER.validate_json(os.pread(descriptor, _RECORD_BYTES, 0))
     return None
 
 

@@ -22,7 +22,7 @@ from beep_orchestration.supervisor.child import Child, make_children
 from beep_orchestration.supervisor.code_changes import reload_at_changes
 from beep_orchestration.supervisor.guard import Guard
 from beep_orchestration.supervisor.home import CODE_SOCKET, check_port
-from beep_orchestration.supervisor.ownership import Owner, Ownership
+from beep_orchestration.supervisor.ownership import SOCKETS_PREFIX, Owner, Ownership
 from beep_orchestration.supervisor.postgres import EmbeddedPostgres
 from beep_orchestration.supervisor.readiness import find_readiness, is_api_ready
 
@@ -200,7 +200,8 @@ def running_services(
         ownership = stack.enter_context(Ownership.taken(settings.data_folder, owner))
         check_port(settings.host, settings.port)
         check_port(settings.api_host, settings.api_port, "BEEP_API_PORT")
-        mark, folder = secrets.token_hex(16), Path(tempfile.mkdtemp(prefix="beep-"))
+        ownership.remove_remains()
+        mark, folder = secrets.token_hex(16), Path(tempfile.mkdtemp(prefix=SOCKETS_PREFIX))
         owner = replace(owner, folder=str(folder))
         ownership.announce(owner)
         guard = Guard(mark, folder, settings.data_folder, ownership.descriptor)
