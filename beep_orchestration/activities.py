@@ -39,6 +39,7 @@ from beep_orchestration.errors import (
 from beep_orchestration.extraction import activity_order
 from beep_orchestration.heartbeats import beating
 from beep_orchestration.ids import WorkflowActivityId
+from beep_orchestration.interrupts import run_until_asked_to_end
 from beep_orchestration.models import RESUME_SIGNAL, ActivityStatus, ErrorInfo, Json, RetryPolicy, Wait
 from beep_orchestration.parking import Parked
 from beep_orchestration.persistence import ActivityRow, Database
@@ -184,7 +185,7 @@ class ActivityRunner:
             stage = self._stage(self._writer, activity_type, latest, concurrency, adapters)
             stage.is_last = is_last and not self._counted[activity_type].unnamed
             try:
-                asyncio.run(stage.run(replace(begin, done=begin.done - redone), missing))
+                run_until_asked_to_end(stage.run(replace(begin, done=begin.done - redone), missing))
             finally:
                 outputs |= stage.outputs
                 self._counted[activity_type].outputs |= outputs

@@ -17,6 +17,7 @@ from beep_orchestration.activities import Activity, ActivityRunner
 from beep_orchestration.changes import BeginWait, CompleteAttempt
 from beep_orchestration.errors import ActivityFailedError, ExecutionPausedError
 from beep_orchestration.ids import WorkflowSignalId
+from beep_orchestration.interrupts import run_until_asked_to_end
 from beep_orchestration.models import RESUME_SIGNAL
 from beep_orchestration.parking import Parked
 from beep_orchestration.persistence import ActivityRow
@@ -91,7 +92,7 @@ class Races:
         now = self._waits.load_clock()
         deadlines = [deadline for each in awaited.values() if (deadline := each.deadline(now)) is not None]
         begun = self._waits.begin(name, tuple(names), until=min(deadlines, default=None))
-        first = asyncio.run(self._first(begun, activities, awaited))
+        first = run_until_asked_to_end(self._first(begun, activities, awaited))
         branch = first.record.branch
         others = tuple(each.name for other, each in activities.items() if other != branch)
         self._waits.end(begun, first.record.model_dump_json(), first.consumed, won=first.won, superseded=others)

@@ -1,7 +1,9 @@
 """The durable activity runner: each activity once to completion, each try a row, each failure recorded."""
 
 import asyncio
+import signal
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -257,6 +259,62 @@ def test_when_one_fails_for_good_those_under_way_are_recorded_and_none_is_begun(
         runner.run(STAGE, activities, concurrency=2)
     assert statuses(database, execution) == {f"{STAGE}-0": ["failed"], f"{STAGE}-1": ["completed"]}
     assert set(journal.calls) == {f"{STAGE}-0", f"{STAGE}-1"}
+
+
+class Interrupted(BaseException):
+    """What Dagster's handler raises is no `Exception` either."""
+
+
+def interrupt(*_: object) -> None:
+    raise Interrupted
+
+
+@pytest.fixture
+def interrupting() -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, interrupt)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def _ask_within_the_task() -> None:
+    signal.raise_signal(signal.SIGTERM)
+
+
+def _ask_within_a_callback() -> None:
+    asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGTERM)
+
+
+@pytest.mark.usefixtures("interrupting")
+@pytest.mark.parametrize("ask", [_ask_within_the_task, _ask_within_a_callback])
+def test_a_process_that_is_asked_to_end_leaves_its_execution_to_the_next(
+    database: Database, ask: Callable[[], None]
+) -> None:
+    """Whatever the event loop is doing when the signal comes: it is neither lost nor a failure of the execution."""
+    execution, journal = start(database), Journal()
+
+    async def asks_once() -> int:
+        if journal.calls[f"{STAGE}-0"] == 1:
+            ask()
+            await asyncio.Event().wait()
+        return 0
+
+    async def hangs_once() -> int:
+        if journal.calls[f"{STAGE}-1"] == 1:
+            await asyncio.Event().wait()
+        return 1
+
+    activities = [
+        journal.async_activity(number, call, timeout=LONG_WAIT, retry=RetryPolicy(maximum_attempts=1))
+        for number, call in enumerate((asks_once, hangs_once))
+    ]
+    with running(database, execution) as runner, pytest.raises(Interrupted):
+        runner.run(STAGE, activities, concurrency=2)
+    assert signal.getsignal(signal.SIGTERM) is interrupt
+    assert load(database, execution).status is ExecutionStatus.RUNNING
+    assert statuses(database, execution) == {f"{STAGE}-0": ["running"], f"{STAGE}-1": ["running"]}
+    end_leases(database, execution)
+    with running(database, execution, "run-2") as runner:
+        assert runner.run(STAGE, activities, concurrency=2) == [0, 1]
 
 
 def test_a_coroutine_that_takes_too_long_is_cancelled_recorded_and_tried_again(database: Database) -> None:

@@ -255,7 +255,7 @@ def test_an_execution_that_has_ended_takes_no_signals(
 ) -> None:
     with database.transaction() as tables:
         execution = ended(tables, status).id
-    with pytest.raises(WorkflowStateError, match=f"is {status}: it takes no signals"):
+    with pytest.raises(WorkflowStateError, match=f" {status}: it takes no signals"):
         service.signal(execution, "approve", ANSWER)
     assert sent_signals(database, execution) == []
 

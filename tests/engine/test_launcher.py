@@ -188,7 +188,8 @@ def test_worker_is_at_work_unless_it_is_stopped_or_dead(dagster: Installation) -
 
 
 def test_worker_of_an_earlier_boot_is_dead_and_of_another_host_unknown(dagster: Installation) -> None:
-    run_id, _ = dagster.launch("wait")
+    run_id, files = dagster.launch("wait")
+    read(files / "waiting.json")  # until then its worker writes the run's tags too
     identity = dagster.worker(run_id)
     assert not identity.model_copy(update={"boot_id": "an earlier one"}).is_alive()
     elsewhere = identity.model_copy(update={"boot_id": "another", "host": "elsewhere"})
