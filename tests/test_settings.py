@@ -72,7 +72,8 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_variable(
     [
         ("nojson", r"is not JSON \(Expecting value: line 1 column 1 \(char 0\)\), such as .*"),
         ('["x"]', "input should be a valid dictionary"),
-        ('{"a": ["x"]}', "'a' is not an id of shared_organization"),
+        (f'{{"secret-as-a-key": ["{ORGANIZATION}"]}}', "has a key that does not begin with shared_organization__, .*"),
+        ('{"shared_organization__a": ["x"]}', "'a' is not a UUID"),
         (f'{{"{ORGANIZATION}": ["x"]}}', rf".* at least 20 .* \({ORGANIZATION}\.0\)"),
     ],
 )
@@ -80,8 +81,11 @@ def test_wrong_tokens_are_refused_by_the_name_of_their_variable(
     monkeypatch: pytest.MonkeyPatch, value: str, problem: str
 ) -> None:
     monkeypatch.setenv("BEEP_API_TOKENS", value)
-    with pytest.raises(ConfigurationError, match=f"^BEEP_API_TOKENS: {problem}; correct the variable or unset it$"):
+    with pytest.raises(
+        ConfigurationError, match=f"^BEEP_API_TOKENS: {problem}; correct the variable or unset it$"
+    ) as refusal:
         load_settings()
+    assert "secret" not in "".join(traceback.format_exception(refusal.value))
 
 
 def test_the_password_is_not_shown_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,8 @@ from beep_orchestration.cli.invocation import (
     print_text,
     print_warning,
 )
+from beep_orchestration.counts import counted
 from beep_orchestration.errors import InvalidInputError, JobNotLoadedError, WorkflowStateError
-from beep_orchestration.extraction.exports.counts import counted
 from beep_orchestration.extraction.review import REVIEW_SIGNALS
 from beep_orchestration.models import ExecutionStatus, ModelUsage, Wait, WorkflowStatus
 

@@ -16,7 +16,7 @@ from beep_orchestration.cli.invocation import (
     print_text,
     print_warning,
 )
-from beep_orchestration.extraction.exports.counts import counted
+from beep_orchestration.counts import counted
 
 
 def up(

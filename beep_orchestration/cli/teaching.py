@@ -7,7 +7,7 @@ import typer
 
 from beep_orchestration.cli.invocation import AsJson, connected, print_json, print_text, print_warning
 from beep_orchestration.cli.starting import read_text
-from beep_orchestration.extraction.exports.counts import counted
+from beep_orchestration.counts import counted
 
 
 def teach(

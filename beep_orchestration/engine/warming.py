@@ -1,4 +1,4 @@
-"""A program for the moment after the services' start: `python -m beep_orchestration.engine.warming WORKSPACE_FILE`.
+"""A program for the moment after the services' start; its argument is their workspace file.
 
 It starts the fork servers of the workspace's code locations, so that the first run of each finds its own as all others
 do. It ends when they are ready. With another launcher than ours there is nothing to start.
@@ -43,7 +43,3 @@ def main() -> None:
         problems = warm_up(instance, Path(sys.argv[1]))
     if problems:
         sys.exit("\n".join(problems))
-
-
-if __name__ == "__main__":
-    main()

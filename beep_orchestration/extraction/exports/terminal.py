@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from io import StringIO
 from typing import TYPE_CHECKING
 
+from beep_orchestration.counts import counted
 from beep_orchestration.extraction.exports.characters import require_text_of, visible
-from beep_orchestration.extraction.exports.counts import counted
 from beep_orchestration.extraction.model import Entity, Graph, Relation, Span
 from beep_orchestration.extraction.names import read_before
 from beep_orchestration.extraction.prose import as_read
