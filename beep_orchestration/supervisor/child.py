@@ -17,7 +17,15 @@ from beep_orchestration.supervisor.home import CODE_SOCKET, environment, functio
 _LOG_BYTES = 20_000_000
 _TAIL_BYTES = 100_000
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-_EXCEPTION = re.compile(r"^(?:error: |(?P<module>(?:\w+\.)*)\w+(?:Error|Exception)(?:: |$))")
+_TRACEBACK = "Traceback (most recent call last):"
+_LINKS = frozenset(
+    {
+        "The above exception was the direct cause of the following exception:",
+        "During handling of the above exception, another exception occurred:",
+    }
+)
+_RECORD = re.compile(r"\d{4}-\d\d-\d\d |(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\b|(?:error|warning): ")
+"""How a line begins that is told of its own, and is not a further line of an exception's message."""
 _WRAPPER = "dagster."
 """Dagster's errors say that code failed; why, says the one that they wrap, which is printed above."""
 _STEADY_SECONDS = 60.0
@@ -126,11 +134,37 @@ class Child:
 
 
 def cause_of(output: str) -> str:
-    """The line by which a process told why it ended: its last exception, otherwise its last line; empty without any."""
-    lines = [line.strip("\r") for line in _COLOURS.sub("", output).splitlines() if line.strip()]
-    exceptions = [(line, found["module"] or "") for line in lines if (found := _EXCEPTION.match(line))]
-    ours = [line.removeprefix(module) for line, module in exceptions if not module.startswith(_WRAPPER)]
-    return next(reversed(ours or [line for line, _ in exceptions] or lines), "").strip()
+    """The line by which a process told why it ended: the exception that its output ends with, otherwise its last line.
+
+    Empty without any.
+    """
+    lines = [line.rstrip() for line in _COLOURS.sub("", output).splitlines() if line.strip()]
+    exceptions = _exceptions_at_the_end(lines)
+    ours = [_without_module(line) for line in exceptions if not line.startswith(_WRAPPER)]
+    return next(reversed(ours or exceptions or lines), "").strip()
+
+
+def _exceptions_at_the_end(lines: Sequence[str]) -> list[str]:
+    """The exceptions of the last traceback, the cause first; none if more was told after it: it was handled then."""
+    exceptions: list[str] = []
+    is_linked = is_open = False
+    for line in lines:
+        if line == _TRACEBACK:
+            exceptions = exceptions if is_linked else []
+            is_linked, is_open = False, True
+        elif _RECORD.match(line):
+            exceptions, is_open = [], False
+        elif line in _LINKS:
+            is_linked = True
+        elif is_open and not line.startswith(" "):
+            exceptions.append(line)
+            is_open = False
+    return exceptions
+
+
+def _without_module(exception: str) -> str:
+    name, colon, message = exception.partition(":")
+    return f"{name.rpartition('.')[2]}{colon}{message}"
 
 
 def make_children(

@@ -34,6 +34,9 @@ dagster._core.errors.DagsterUserCodeLoadError: Error occurred during the loading
 executable_path=python3, module_name=beep_orchestration.definitions
 """
 
+TRACEBACK = 'Traceback (most recent call last):\n  File "a.py", line 1, in <module>\n    begin()\n'
+LINK = "\nDuring handling of the above exception, another exception occurred:\n\n"
+
 
 def _child(folder: Path, code: str) -> Child:
     return Child("webserver", [sys.executable, "-c", code], dict(os.environ), folder)
@@ -64,10 +67,18 @@ def test_an_end_is_told_once_with_the_last_words(tmp_path: Path) -> None:
     ("output", "cause"),
     [
         (LOADING, "ConfigurationError: BEEP_WORKFLOW_MODULES: nope cannot be imported: No module named 'nope'"),
-        ("dagster._core.errors.DagsterError: alone\nfoot\n", "dagster._core.errors.DagsterError: alone"),
+        (f"{TRACEBACK}dagster._core.errors.DagsterError: alone\nfoot\n", "dagster._core.errors.DagsterError: alone"),
+        (f"{TRACEBACK}Exception: plain\n", "Exception: plain"),
+        (f"{TRACEBACK}psycopg.errors.UndefinedTable: no table\nLINE 1: SELECT\n       ^\n", "UndefinedTable: no table"),
+        (f"{TRACEBACK}a.<locals>.Stop: b.c: d\n", "Stop: b.c: d"),
+        (f"{TRACEBACK}ValueError: handled\n2026-11-26 05:07:34 +0000 - dagster - INFO - on\nbye\n", "bye"),
+        (f"{TRACEBACK}ValueError: handled\nerror: BEEP_PORT: taken\n", "error: BEEP_PORT: taken"),
+        (f"{TRACEBACK}ValueError: handled\n{TRACEBACK}dagster.E: alone\n", "dagster.E: alone"),
+        (f"{TRACEBACK}ValueError: first\n{LINK}{TRACEBACK}dagster.E: wraps it\n", "ValueError: first"),
+        ("ValueError: without its traceback\nbye\n", "bye"),
         ("Starting\nerror: BEEP_API_PORT: cannot listen\n", "error: BEEP_API_PORT: cannot listen"),
         ("one\n\x1b[31mthe last\x1b[0m\n\n", "the last"),
-        ("builtins.KeyError\n", "KeyError"),
+        (f"{TRACEBACK}builtins.KeyError\n", "KeyError"),
         ("", ""),
     ],
 )
