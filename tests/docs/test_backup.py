@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -28,10 +29,20 @@ def folder() -> Iterator[Path]:
 
 
 def _run(commands: str, folder: Path) -> None:
+    """As a reader types them in that folder, whose files are for everyone unless the commands say otherwise."""
     programs = str(Path(sys.executable).parent)
-    environment = os.environ | {"PATH": os.pathsep.join((programs, os.environ.get("PATH", os.defpath)))}
+    environment = os.environ | {
+        "BEEP_DATA_FOLDER": str(folder / "data"),
+        "PATH": os.pathsep.join((programs, os.environ.get("PATH", os.defpath))),
+    }
     run = subprocess.run(
-        ["/bin/sh", "-euc", commands], cwd=folder, env=environment, text=True, capture_output=True, check=False
+        ["/bin/sh", "-euc", commands],
+        cwd=folder,
+        env=environment,
+        text=True,
+        capture_output=True,
+        check=False,
+        umask=0o022,
     )
     assert run.returncode == 0, run.stderr
 
@@ -45,7 +56,9 @@ def test_what_was_dumped_is_there_after_the_restore(folder: Path) -> None:
         execution_id = claimed(tables).id
         dumped = tables.executions.find(execution_id)
     database.close()
-    _run(dump, folder / "data")
+    _run(dump, folder)
+    assert stat.S_IMODE((folder / "beep.dump").stat().st_mode) == 0o600
+    assert {path.name for path in folder.iterdir()} == {"data", "beep.dump"}
     embedded.stop(folder / "data")
     _run(restore, folder)
     url, is_started_here = embedded.start(folder / "restored")
