@@ -62,14 +62,20 @@ def graph(
 
 
 def _read(service: "WorkflowService", execution_id: str) -> tuple["Graph", str, str | None]:
-    """The graph, its text and its ontology; raises `InvalidInputError` for a workflow type that makes no graphs."""
+    """The graph, its text and its ontology; raises `InvalidInputError` for a workflow type that makes no graphs.
+
+    A graph of an extraction that cannot be read is no refusal: `ValidationError` tells what is wrong with it.
+    """
     from beep_orchestration.extraction.model import Graph  # noqa: PLC0415
+    from beep_orchestration.workflow_types import EXTRACTION  # noqa: PLC0415
 
     result, source = service.result(execution_id), service.load_input(execution_id)
     try:
-        return Graph.model_validate(result), source["text"], source["ontology"]
+        return Graph.model_validate(result), source["text"], source.get("ontology")
     except (ValidationError, KeyError) as error:
         workflow_type = service.get_status(execution_id).workflow_type
+        if workflow_type == EXTRACTION.name:
+            raise
         raise InvalidInputError(
             "execution_id",
             f"{execution_id} is of the workflow type {workflow_type!r}, which makes no graph",

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from beep_orchestration.errors import InvalidInputError
 from beep_orchestration.extraction.demonyms import COUNTRIES
 from beep_orchestration.extraction.model import Example, ExampleTriple
-from beep_orchestration.extraction.names import date_key, folded
+from beep_orchestration.extraction.names import continues_word, date_key, folded
 from beep_orchestration.extraction.ontology import Ontology
 from beep_orchestration.refusals import first_fault
 
@@ -59,16 +59,28 @@ def warnings_about(examples: Sequence[Example]) -> tuple[str, ...]:
 
 
 def is_in(text: str, triple: ExampleTriple) -> bool:
-    """Whether both of the triple's names stand in the text: in another case, as another people or date at most."""
+    """Whether both names of the triple stand there as words: in any case, as its people, as a date by its year."""
     return _stands_in(triple.subject, text) and _stands_in(triple.object, text)
 
 
 def _stands_in(name: str, text: str) -> bool:
-    sentence = folded(text)
-    is_written = folded(name) in sentence
     date = _DATE.fullmatch(date_key(name))
-    has_year = date is not None and date["year"] in sentence
-    return is_written or has_year or any(people in sentence for people in _peoples().get(folded(name), ()))
+    years = [] if date is None else [date["year"]]
+    return any(_has_words(text, words) for words in (name, *years, *_peoples().get(folded(name), ())))
+
+
+def _has_words(text: str, words: str) -> bool:
+    """Whether the words stand in the text, but for case, blanks and underscores; 'US' does not in 'because'."""
+    written, sought = text.casefold(), folded(words)
+    places = [place for place, character in enumerate(written) if not (character.isspace() or character == "_")]
+    joined = "".join(written[place] for place in places)
+    start = joined.find(sought) if sought else -1
+    while start >= 0:
+        first, last = places[start], places[start + len(sought) - 1]
+        if not continues_word(written, first) and not continues_word(written, last + 1):
+            return True
+        start = joined.find(sought, start + 1)
+    return False
 
 
 @lru_cache(maxsize=1)

@@ -39,6 +39,15 @@ def folded(text: str) -> str:
     return re.sub(r"[\s_]+", "", text).casefold()
 
 
+def continues_word(text: str, position: int) -> bool:
+    """Whether a word goes on across the position; scripts without spaces (Chinese, Japanese) have no such words."""
+    around = text[max(0, position - 1) : position + 1]
+    if position == 0 or len(around) < 2:  # noqa: PLR2004 - one character on either side
+        return False
+    is_spaced = all(found.isalnum() and unicodedata.east_asian_width(found) not in ("W", "F") for found in around)
+    return is_spaced or unicodedata.combining(around[1]) > 0
+
+
 def comparison_key(name: str) -> str:
     """Equal for names that differ only in case, quotes or the article."""
     return name.casefold().replace("’", "'").removeprefix("the ").strip(_QUOTES) or name.casefold()

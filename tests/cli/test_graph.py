@@ -10,7 +10,7 @@ from beep_orchestration.cli import graphs
 from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.models import ExecutionStatus
 from beep_orchestration.persistence import Database
-from tests.cli.conftest import Beep
+from tests.cli.conftest import TEXT, Beep
 from tests.factories import claimed, ended
 
 WRONG_USAGE = 2
@@ -91,6 +91,26 @@ def test_an_execution_of_a_type_without_graphs_is_refused_by_the_name_of_its_typ
     for option in ((), ("--json",), ("--format", "html")):
         error = beep("graph", execution.id, *option).error
         assert "is of the workflow type 'reading_list', which makes no graph; read its result at" in error
+
+
+def test_a_graph_that_cannot_be_read_is_no_refusal(beep: Beep, configured: Database) -> None:
+    with configured.transaction() as tables:
+        execution = claimed(tables)
+        assert tables.executions.complete(execution.id, execution.epoch, {"entities": "none"})
+    error = beep("graph", execution.id).error
+    assert "which makes no graph" not in error
+    assert "ValidationError" in error
+
+
+def test_a_graph_of_an_input_without_an_ontology_is_shown(
+    beep: Beep, configured: Database, completed_id: WorkflowExecutionId
+) -> None:
+    with configured.transaction() as tables:
+        result = tables.executions.load_output(completed_id)
+        assert result is not None
+        execution = claimed(tables, workflow_type="reading_list", input={"text": TEXT})
+        assert tables.executions.complete(execution.id, execution.epoch, result)
+    assert "2 entities, 1 relation, " in beep("graph", execution.id).out
 
 
 @pytest.mark.parametrize("arguments", [["--output", "x"], ["--format", "pdf"]])

@@ -65,6 +65,8 @@ def test_blanks_beside_punctuation_do_not_count(name: str, text: str, place: str
         ("M113", "M113s, an M113, M113s", ["M113"]),  # whole words, as there is one
         ("1904", "from 19041995", []),
         ("B8", "the B83", []),
+        ("1990", "in the 1990s", []),  # another date
+        ("(1990)", "in the 1990s, then in 1990", ["1990"]),
     ],
 )
 def test_a_word_ends_between_digits_and_letters_if_need_be(name: str, text: str, places: list[str]) -> None:

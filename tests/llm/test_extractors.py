@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beep_orchestration.extraction import chunk_text, extract, load_ontology, parse_extraction_input
+from beep_orchestration.extraction.examples import is_in
 from beep_orchestration.extraction.llm import llm_extractors
 from beep_orchestration.extraction.llm.calls import Tally
 from beep_orchestration.extraction.llm.few_shot import Examples
@@ -22,7 +23,15 @@ from beep_orchestration.extraction.llm.questions import (
     TypedThing,
     TypesAnswer,
 )
-from beep_orchestration.extraction.model import Chunk, Entity, Example, ExtractionOptions, Mention, Relation
+from beep_orchestration.extraction.model import (
+    Chunk,
+    Entity,
+    Example,
+    ExampleTriple,
+    ExtractionOptions,
+    Mention,
+    Relation,
+)
 from beep_orchestration.extraction.ontology import THING
 from beep_orchestration.extraction.resolution import resolve
 
@@ -337,12 +346,25 @@ def test_the_closest_examples_of_possible_relations_are_shown() -> None:
     assert found == examples.closest("Ada met Charles in London.", ["met"], most=12)
 
 
-def test_of_each_relation_one_example_is_shown_before_there_are_two_of_another() -> None:
+def test_an_example_that_shows_something_new_goes_before_those_that_do_not() -> None:
     close = [example(f"Ada met Charles, {number}.", ("Ada", "met", "Charles")) for number in range(3)]
     married = example("N wed S.", ("N", "married", "S"))
     silent = example("Nobody was there.")
     found = Examples([*close, married, silent]).closest("Ada met Charles.", ["met", "married"], most=4)
     assert found == [close[0], married, silent, close[1]]
+
+
+def test_an_example_that_shows_something_new_may_show_known_relations_besides() -> None:
+    """So there may be no place left for the only example of a relation."""
+    met = ("Ada", "met", "Charles")
+    both = [
+        example("Ada met Charles, her friend.", met, ("Ada", "knew", "Charles")),
+        example("Ada met Charles, her far friend.", met, ("Ada", "wrote to", "Charles")),
+    ]
+    alone = example("Ada met Charles.", met)
+    married = example("N wed S.", ("N", "married", "S"))
+    relations = ["met", "knew", "wrote to", "married"]
+    assert Examples([married, *both, alone]).closest("Ada met Charles.", relations, most=3) == [alone, *both]
 
 
 def test_facts_whose_names_do_not_stand_in_an_example_are_not_shown() -> None:
@@ -351,6 +373,32 @@ def test_facts_whose_names_do_not_stand_in_an_example_are_not_shown() -> None:
     known = example("Grace, a Dane, met Howard.", ("Grace", "of", "Denmark"), ("Emma", "met", "Howard"))
     (found,) = Examples([invented, known]).closest("x", ["met", "of"], most=9)
     assert [fact.relation for fact in found.triples] == ["of"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "stands_there"),
+    [
+        ("She left because he did.", "US", False),
+        ("It is a virus.", "US", False),
+        ("Users do.", "US", False),
+        ("She left the us.", "US", True),
+        ("He joined IBM's lab.", "ibm", True),
+        ("In New_York and", "New York", True),
+        ("In Newer York and", "New", False),
+        ("A cat hears", "at hear", False),
+        ("From 18150 on", "10 December 1815", False),
+        ("In 1815 she", "10 December 1815", True),
+        ("A danewort grew.", "Denmark", False),
+        ("A Danish poet", "Denmark", True),
+        ("東京は日本の首都。", "日本", True),
+        ("because the US", "US", True),
+        ("", "US", False),
+        ("A _ b", "_", False),
+    ],
+)
+def test_a_name_stands_in_an_example_as_words(text: str, name: str, *, stands_there: bool) -> None:
+    fact = ExampleTriple(subject=name, relation="of", object=name)
+    assert is_in(text, fact) is stands_there
 
 
 def test_examples_are_part_of_the_identity_and_data_to_the_model() -> None:

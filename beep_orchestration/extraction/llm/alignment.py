@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from beep_orchestration.extraction.names import continues_word
+
 _VARIANTS = str.maketrans(dict.fromkeys("‘’‛ʼ`´", "'") | dict.fromkeys("“”„«»", '"') | dict.fromkeys("‐‑‒–—―−", "-"))
 _LEFT_OUT = frozenset({"Mn", "Me", "Cf"})  # accents and other marks, and what is invisible
 _DRESSING = re.compile(r"^(?:the|a|an)\s+|['’]s?$", re.IGNORECASE)
@@ -30,14 +32,16 @@ class AlignedText:
         """All places of a name, in order, as whole words; without its article, quotes and the like if need be.
 
         Exact places come before all others: if the name stands in the text as it was given, nothing else is meant. If
-        it stands nowhere as whole words, a word may also end between digits and letters ('M113' in 'M113s').
+        it stands nowhere as whole words, a word may also end between digits and letters ('M113' in 'M113s'), but not
+        for a name without letters: the 1990s are not 1990.
         """
-        exact = [Place(start, end, is_exact=True) for start, end in _occurrences(self._text, name, _continues_word)]
+        exact = [Place(start, end, is_exact=True) for start, end in _occurrences(self._text, name, continues_word)]
+        bare = _bare(name)
         return (
             exact
-            or self._find_folded(name, _continues_word)
-            or self._find_folded(_bare(name), _continues_word)
-            or self._find_folded(_bare(name), _continues_word_or_number)
+            or self._find_folded(name, continues_word)
+            or self._find_folded(bare, continues_word)
+            or (self._find_folded(bare, _continues_word_or_number) if any(map(str.isalpha, bare)) else [])
         )
 
     def _find_folded(self, name: str, continues: "_Continues") -> list[Place]:
@@ -91,18 +95,9 @@ def _occurrences(text: str, name: str, continues: _Continues) -> Iterator[tuple[
             start = text.find(name, start + 1)
 
 
-def _continues_word(text: str, position: int) -> bool:
-    """Whether a word goes on across the position; scripts without spaces (Chinese, Japanese) have no such words."""
-    around = text[max(0, position - 1) : position + 1]
-    if position == 0 or len(around) < 2:  # noqa: PLR2004 - one character on either side
-        return False
-    is_spaced = all(found.isalnum() and unicodedata.east_asian_width(found) not in ("W", "F") for found in around)
-    return is_spaced or unicodedata.combining(around[1]) > 0
-
-
 def _continues_word_or_number(text: str, position: int) -> bool:
-    """As `_continues_word`, but for a place between a digit and a letter."""
-    return _continues_word(text, position) and text[position - 1].isdecimal() == text[position].isdecimal()
+    """As `continues_word`, but for a place between a digit and a letter."""
+    return continues_word(text, position) and text[position - 1].isdecimal() == text[position].isdecimal()
 
 
 def _bare(name: str) -> str:

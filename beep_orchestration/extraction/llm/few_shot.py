@@ -37,8 +37,9 @@ class Examples:
     def closest(self, text: str, relations: Collection[str], most: int) -> list[Example]:
         """At most so many of the examples that share most of their words with the text, best first.
 
-        Those that show a relation (or that there is no fact) before which none did, then the others. An example without
-        facts of these relations is left out, unless it was given without. Deterministic: of equals the first.
+        Those that show a relation, or that there is no fact, which no better one shows, then the others: some may show
+        known relations besides, so where there are few places a relation can be left out. An example without facts of
+        these relations is left out, unless it was given without. Deterministic: of equals the first.
         """
         words = _words(text)
         ranked = sorted(self._read, key=lambda read: -len(words & read[0]) / (len(read[0]) or 1))

@@ -3,8 +3,23 @@
 import hashlib
 from functools import lru_cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 from beep_orchestration.extraction.llm.few_shot import Examples
+
+_OTHERS = (
+    "builtin.ttl",
+    "chunking.py",
+    "demonyms.py",
+    "examples.py",
+    "local/entities.py",
+    "local/type_words.py",
+    "markup.py",
+    "names.py",
+    "ontology.py",
+    "prose.py",
+)
+"""What this package calls to make its questions and to check the answers, and what that reads."""
 
 
 def identity(extractor: str, model: str, examples: Examples | None = None) -> str:
@@ -15,13 +30,13 @@ def identity(extractor: str, model: str, examples: Examples | None = None) -> st
 
 @lru_cache(maxsize=1)
 def _prompts_digest() -> str:
-    """Over the sources of this package and of the prose that it reads."""
-    extraction = resources.files(__package__.rpartition(".")[0])
-    files = [file for file in resources.files(__package__).iterdir() if file.name.endswith(".py")]
-    files += [
-        extraction.joinpath(name) for name in ("prose.py", "markup.py", "ontology.py", "builtin.ttl", "demonyms.py")
-    ]
+    return _digest_of_sources(resources.files(__package__.rpartition(".")[0]))
+
+
+def _digest_of_sources(extraction: Traversable) -> str:
+    """Over the sources of this package and of what it calls, in the folder of the package above."""
+    own = [file for file in extraction.joinpath("llm").iterdir() if file.name.endswith(".py")]
     digest = hashlib.sha256()
-    for file in sorted(files, key=lambda found: found.name):
+    for file in (*sorted(own, key=lambda found: found.name), *map(extraction.joinpath, _OTHERS)):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
