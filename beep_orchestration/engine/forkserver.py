@@ -10,6 +10,7 @@ Started by a launcher (`forkserver_client`), shared by all launchers of the inst
 If it dies, its workers go on; the next launch starts another.
 """
 
+import gc
 import os
 import selectors
 import signal
@@ -224,8 +225,12 @@ class ForkServer:
         raise SystemExit(0)
 
 
-def main() -> None:
-    """Become a detached process, load, tell the launcher, serve: the program that a launcher starts."""
+def main(thresholds: tuple[int, int, int]) -> None:
+    """Become a detached process, load, tell the launcher, serve: the program that a launcher starts.
+
+    Until all is loaded the threshold of Python's garbage collection is 0, for none to take place; then it is set to
+    these, unless the code that was loaded has set others.
+    """
     settings = ForkServerSettings.model_validate_json(sys.stdin.read())
     lock, ready = int(sys.argv[1]), int(sys.argv[2])
     if os.fork() != 0:
@@ -239,6 +244,8 @@ def main() -> None:
         error = serialize_value(serializable_error_info_from_exc_info(sys.exc_info()))
         os.write(ready, Refused(reason="the fork server cannot load the code location", error=error).line())
         os._exit(1)  # whatever threads the code has started
+    if gc.get_threshold()[0] == 0:
+        gc.set_threshold(*thresholds)
     signal.alarm(0)
     os.write(ready, Ready().line())
     os.close(ready)

@@ -36,8 +36,14 @@ MAXIMUM_GENERATIONS = 5
 
 ANSWER_SECONDS = 30
 
-_PROGRAM = "import gc; gc.disable(); from beep_orchestration.engine.forkserver import main; main()"
-"""Collecting garbage would take a quarter of the time to load; `load` does so once, and switches it on again."""
+_PROGRAM = (
+    "import gc; thresholds = gc.get_threshold(); gc.set_threshold(0); "
+    "from beep_orchestration.engine.forkserver import main; main(thresholds)"
+)
+"""Collecting garbage would take a quarter of the time to load, so it begins afterwards.
+
+By its threshold, since code that is loaded may switch the collection off for good, and that is to stay.
+"""
 
 
 class ForkedWorker:

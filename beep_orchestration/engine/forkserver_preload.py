@@ -120,7 +120,6 @@ def load(settings: ForkServerSettings) -> Loaded:
     gc.collect()
     _refuse_threads()
     gc.freeze()  # what is loaded by now stays: no collection in a worker touches, and so copies, its pages
-    gc.enable()
     return Loaded(instance, sources, prepare)
 
 

@@ -53,7 +53,7 @@ def describe_process(config: Files) -> None:
         python_threads=[thread.name for thread in threading.enumerate()],
         native_threads=len(list(Path("/proc/self/task").iterdir())),
         answer=ANSWER,
-        collects_garbage=gc.isenabled(),
+        collects_garbage=gc.isenabled() and gc.get_threshold()[0] > 0,
     )
 
 

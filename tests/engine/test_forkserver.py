@@ -155,6 +155,27 @@ def test_a_worker_that_is_not_prepared_yet_keeps_no_run_waiting(
         wait_until(lambda: find_start_time(unready) is None, description="the process ends with its server's work")
 
 
+@pytest.mark.usefixtures("hooks_of_test")
+def test_a_superseded_server_ends_a_process_that_is_not_prepared_yet(
+    tmp_path: Path, installations: Installations
+) -> None:
+    """Also while a worker of its own keeps the server itself."""
+    with installations.make(tmp_path, {"prepare": ["hooks_of_test:hang"]}) as dagster:
+        old_run, files = dagster.launch("wait")
+        read(files / "waiting.json")
+        unready = dagster.wait_for_spare()
+        edit(dagster, 'ANSWER = "before"', 'ANSWER = "after"')
+        dagster.wait_for_status(dagster.launch("describe")[0], DagsterRunStatus.SUCCESS)
+        wait_until(lambda: find_start_time(unready) is None, description="the process of the old server has ended")
+        assert dagster.worker(old_run).is_alive()
+
+
+def test_code_that_switches_garbage_collection_off_keeps_it_off(dagster: Installation) -> None:
+    edit(dagster, 'ANSWER = "before"', 'ANSWER = "before"\ngc.disable()')
+    _, files = dagster.launch("describe")
+    assert not read(files / "process.json")["collects_garbage"]
+
+
 def test_unknown_hooks_are_named(tmp_path: Path, installations: Installations) -> None:
     hooks = {"preload": ["json:no_such_function"], "prepare": ["no_such_module:function", "json:dumps"]}
     with installations.make(tmp_path, hooks) as dagster:
