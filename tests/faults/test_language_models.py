@@ -85,12 +85,13 @@ def statuses(installation: Installation, execution_ids: Sequence[str]) -> Counte
 
 
 def test_killed_when_the_answer_had_come_it_is_not_paid_again(installation: Installation, llm: Endpoint) -> None:
+    execution_id = installation.id_of("killed-with-an-answer")
     kills = [
-        installation.control.arm("before_checkpoint_commit", "kill", subject=subject)
+        installation.control.arm("before_checkpoint_commit", "kill", subject=subject, execution_id=execution_id)
         for subject in ("mentions-1", "relations-2")
     ]
     given = asking(3, 381, concurrency=1)
-    execution_id = installation.start(given)
+    installation.start(given, idempotency_key="killed-with-an-answer")
     for kill in kills:
         installation.control.wait_for(kill, LIMIT_SECONDS)
     assert_nothing_lost_or_doubled(installation, llm, {execution_id: given})
