@@ -21,7 +21,7 @@ up: $(INSTALLED) ## Start PostgreSQL (if none is configured), webserver, daemon 
 	@$(BIN)/beep up $(ARGS)
 
 test: $(MODEL) ## Run the tests
-	@$(BIN)/pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 faults: $(INSTALLED) ## Random faults under load, with an account: make faults ROUNDS=200 SEED=1
 	@$(BIN)/python -m tests.faults.campaign --rounds $(or $(ROUNDS),200) --seed $(or $(SEED),1)
