@@ -101,7 +101,7 @@ def print_error(error: Exception, source: str | None = None) -> None:
 
 
 def print_warning(message: str) -> None:
-    """`warning: ...` on stderr; what a process said last may follow on further lines."""
+    """`warning: ...` on stderr; further lines of the message, such as those of a program that failed, follow below."""
     first, *others = message.splitlines()
     _print_line("warning", first)
     for line in others:
