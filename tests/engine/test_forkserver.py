@@ -75,21 +75,6 @@ def test_changed_code_and_data_are_run_and_old_workers_keep_theirs(dagster: Inst
     assert read(files / "process.json")["answer"] == "later"
 
 
-@pytest.mark.usefixtures("hooks_of_test")
-def test_a_worker_that_waits_with_outdated_code_ends_whatever_it_does(
-    tmp_path: Path, installations: Installations
-) -> None:
-    with installations.make(tmp_path, {"prepare": ["hooks_of_test:hang"]}) as dagster:
-        old_run, old_files = dagster.launch("wait")  # for which the old server stays
-        read(old_files / "waiting.json")
-        hanging = dagster.wait_for_spare()
-        edit(dagster, 'ANSWER = "before"', 'ANSWER = "after"')
-        _, files = dagster.launch("describe")
-        assert read(files / "process.json")["answer"] == "after"
-        wait_until(lambda: find_start_time(hanging) is None, description="the outdated process has ended")
-        assert dagster.worker(old_run).is_alive()
-
-
 def test_a_server_is_started_before_the_first_run_and_again_for_changed_code(dagster: Installation) -> None:
     workspace = dagster.folder / "workspace.yaml"
     location = {"relative_path": dagster.location_file.name, "working_directory": str(dagster.location_file.parent)}
