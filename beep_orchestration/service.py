@@ -265,10 +265,13 @@ class WorkflowService:
 
         The reason that was given first stays. Raises what `signal` raises.
         """
-        with tracer.start_as_current_span("WorkflowService.pause"), self._database.transaction() as tables:
-            execution = self._load(tables, execution_id, lock=True)
-            sent = self._checked_signal(execution.workflow_type, PAUSE_SIGNAL, {"note": reason}, None)
-            self._send(tables, execution, sent)
+        with tracer.start_as_current_span("WorkflowService.pause"):
+            with self._database.transaction() as tables:
+                workflow_type = self._load(tables, execution_id).workflow_type
+                sent = self._checked_signal(workflow_type, PAUSE_SIGNAL, {"note": reason}, None)
+                execution = self._load(tables, execution_id, lock=True)
+                self._send(tables, execution, sent)
+            faults.reached("after_signal_commit", execution.id)
             return execution.paused_at is None
 
     def cancel(self, execution_id: str) -> CancelResult:
