@@ -1,7 +1,6 @@
 """What all tests share, and how processes that run them side by side divide them."""
 
 import gc
-import zlib
 
 import pytest
 
@@ -17,8 +16,8 @@ SESSION_SERVICES = ("shared_installation", "services")
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep a file in one process, and the tests of session-wide services; alone, a process takes tests as they come.
 
-    What starts services comes first, the longest of it before the rest: so much of it is waiting that the processor has
-    time for the others, and no process is left with a long file when the others have ended.
+    The tests of the shared installation come first: they take the longest, and are so much waiting that the processor
+    has time for the others. What else starts services comes last, so that few of them stand idle beside other tests.
     """
     if not hasattr(config, "workerinput"):
         return
@@ -42,15 +41,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def _group(item: pytest.Item) -> str:
-    """Tests of the shared installation take a third of all the time: there are two of it, each with half the files."""
-    file = item.nodeid.partition("::")[0]
-    match _session_services(item):
-        case "shared_installation":
-            return f"shared_installation-{zlib.crc32(file.encode()) % 2}"
-        case "services":
-            return "services"
-        case _:
-            return file
+    return _session_services(item) or item.nodeid.partition("::")[0]
 
 
 def _session_services(item: pytest.Item) -> str | None:
@@ -64,6 +55,6 @@ def _turn(item: pytest.Item) -> int:
         case "shared_installation":
             return 0
         case "services":
-            return 2
+            return 3
         case _:
-            return 1 if item.get_closest_marker("integration") else 3
+            return 2 if item.get_closest_marker("integration") else 1
