@@ -121,9 +121,9 @@ def test_signal_is_stored_and_its_id_printed(beep: Beep, configured: Database) -
 
 def test_a_signal_to_a_type_that_is_not_registered_here_asks_for_its_module(beep: Beep, configured: Database) -> None:
     with configured.transaction() as tables:
-        execution_id = claimed(tables, workflow_type="article_review").id
+        execution_id = claimed(tables, workflow_type="never_registered").id
     error = beep("signal", execution_id, "approve", "{}").error
-    assert error.startswith("error: workflow_type: 'article_review' is not registered here, where there are: ")
+    assert error.startswith("error: workflow_type: 'never_registered' is not registered here, where there are: ")
     assert error.endswith("extraction; name its module in BEEP_WORKFLOW_MODULES")
 
 
