@@ -250,12 +250,7 @@ class WorkflowService:
         field named, for a signal that the workflow type does not declare or a payload that is not of its model.
         """
         with tracer.start_as_current_span("WorkflowService.signal"):
-            with self._database.transaction() as tables:
-                workflow_type = self._load(tables, execution_id).workflow_type
-                new = self._checked_signal(workflow_type, signal_name, payload, sender_key)
-                execution = self._load(tables, execution_id, lock=True)
-                signal_id, is_awaited = self._send(tables, execution, new)
-            faults.reached("after_signal_commit", execution.id)
+            execution, signal_id, is_awaited = self._store_signal(execution_id, signal_name, payload, sender_key)
             if is_awaited:
                 self._launch_due(execution.id)
             return signal_id
@@ -266,12 +261,7 @@ class WorkflowService:
         The reason that was given first stays. Raises what `signal` raises.
         """
         with tracer.start_as_current_span("WorkflowService.pause"):
-            with self._database.transaction() as tables:
-                workflow_type = self._load(tables, execution_id).workflow_type
-                sent = self._checked_signal(workflow_type, PAUSE_SIGNAL, {"note": reason}, None)
-                execution = self._load(tables, execution_id, lock=True)
-                self._send(tables, execution, sent)
-            faults.reached("after_signal_commit", execution.id)
+            execution, _, _ = self._store_signal(execution_id, PAUSE_SIGNAL, {"note": reason}, None)
             return execution.paused_at is None
 
     def cancel(self, execution_id: str) -> CancelResult:
@@ -589,6 +579,18 @@ class WorkflowService:
         model = get_workflow_type(workflow_type).signal_model(name)
         parsed = parse_object(model, payload, "payload")
         return _Sent(name, parsed.model_dump(mode="json", exclude_unset=True), sender_key)
+
+    def _store_signal(
+        self, execution_id: str, name: str, payload: Mapping[str, Any], sender_key: str | None
+    ) -> tuple[ExecutionRow, WorkflowSignalId, bool]:
+        """Check a signal, which may load modules, before its execution's row is held; the execution as it was then."""
+        with self._database.transaction() as tables:
+            workflow_type = self._load(tables, execution_id).workflow_type
+            new = self._checked_signal(workflow_type, name, payload, sender_key)
+            execution = self._load(tables, execution_id, lock=True)
+            signal_id, is_awaited = self._send(tables, execution, new)
+        faults.reached("after_signal_commit", execution.id)
+        return execution, signal_id, is_awaited
 
     def _send(self, tables: WorkflowPersistence, execution: ExecutionRow, sent: _Sent) -> tuple[WorkflowSignalId, bool]:
         """Store a signal under the lock of the execution's row; its id, and whether the execution is due by it."""

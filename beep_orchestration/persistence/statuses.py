@@ -1,6 +1,6 @@
 """Executions with what other tables know of them: all that a status says, in one reading."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -83,7 +83,7 @@ def _reason() -> ScalarSelect[Any]:
 
 def _pauses_of_all() -> ScalarSelect[Any]:
     """Those of its organization and of everyone."""
-    fields = func.jsonb_build_object(*(part for field in PAUSE_FIELDS.items() for part in field))
+    fields = _object(PAUSE_FIELDS)
     concerns = pause.c.organization_id.in_((execution.c.organization_id, EVERYONE))
     ordered = aggregate_order_by(fields, (pause.c.organization_id == EVERYONE))
     return select(func.jsonb_agg(ordered)).where(concerns).scalar_subquery()
@@ -102,7 +102,7 @@ def _usage() -> ScalarSelect[Any]:
         .correlate(execution)
         .subquery("used")
     )
-    amounts = func.jsonb_build_object(*(part for amount in USAGE for part in (amount.name, used.c[amount.name])))
+    amounts = _object({amount.name: used.c[amount.name] for amount in USAGE})
     return select(func.jsonb_object_agg(used.c.activity_type, amounts)).scalar_subquery()
 
 
@@ -115,8 +115,14 @@ def _first_children() -> ScalarSelect[Any]:
         .correlate(execution)
         .subquery("first")
     )
-    fields = {"name": first.c.child_name, "execution_id": first.c.id, "workflow_type": first.c.workflow_type}
-    child = func.jsonb_build_object(*(part for field in fields.items() for part in field), "status", first.c.status)
+    child = _object(
+        {
+            "name": first.c.child_name,
+            "execution_id": first.c.id,
+            "workflow_type": first.c.workflow_type,
+            "status": first.c.status,
+        }
+    )
     return select(func.jsonb_agg(aggregate_order_by(child, first.c.started_at, first.c.id))).scalar_subquery()
 
 
@@ -129,6 +135,10 @@ def _children_by_status() -> ScalarSelect[Any]:
         .subquery("counted")
     )
     return select(func.jsonb_object_agg(counted.c.status, counted.c.children)).scalar_subquery()
+
+
+def _object(fields: Mapping[str, Any]) -> Any:
+    return func.jsonb_build_object(*(part for field in fields.items() for part in field))
 
 
 def _status_row(row: Sequence[Any]) -> StatusRow:
