@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 FILES_MASK = 0o077
 """The umask of who writes into it."""
-_FOLDERS = frozenset({"postgres", "dagster", "step_output", "logs", "learned"})
+_FOLDERS = frozenset({"postgres", "postgres.new", "dagster", "step_output", "logs", "learned"})
 _FILES = frozenset({"services.lock", "postgres.lock"})
 
 

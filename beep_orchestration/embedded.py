@@ -7,6 +7,7 @@ root the server runs under a user of its own, because PostgreSQL refuses to run 
 import logging
 import os
 import shlex
+import shutil
 import subprocess
 import tempfile
 import warnings
@@ -48,9 +49,7 @@ def start(data_folder: Path) -> tuple[str, bool]:
             return socket_url(socket_folder), False
         try:
             with _programs_of_administrators():
-                server = _server(cluster)
-                with _passed_through_only(cluster):
-                    server.ensure_pgdata_inited()
+                server = _make_cluster(cluster)
                 socket_folder = _make_socket_folder(server.pgdata)
                 _start_process(server, socket_folder)
         except (subprocess.SubprocessError, OSError, AssertionError) as error:
@@ -82,6 +81,11 @@ def find_socket_folder(cluster: Path) -> Path | None:
     return Path(socket_folder) if is_alive and status == "ready" else None
 
 
+def unfinished_cluster(cluster: Path) -> Path:
+    """The folder that becomes the cluster when it is complete."""
+    return cluster.with_name(f"{cluster.name}.new")
+
+
 @contextmanager
 def database_url(settings: Settings) -> Iterator[str]:
     """The URL of the configured database; the embedded one is started if need be, and stopped by who started it."""
@@ -94,6 +98,30 @@ def database_url(settings: Settings) -> Iterator[str]:
     finally:
         if started:
             stop(settings.data_folder)
+
+
+def _make_cluster(cluster: Path) -> Any:
+    """The server of the cluster, which is made unless it is there: all of it, or nothing if that is cut off."""
+    is_made = (cluster / "PG_VERSION").exists()
+    unfinished = unfinished_cluster(cluster)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    server = _server(cluster if is_made else unfinished)
+    with _passed_through_only(cluster):
+        server.ensure_pgdata_inited()
+    if is_made:
+        return server
+    unfinished.rename(cluster)
+    _write_through(cluster.parent)  # or a power cut could undo it when there are rows already
+    return _server(cluster)
+
+
+def _write_through(folder: Path) -> None:
+    """Have the disk know the names in the folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _make_socket_folder(cluster: Path) -> Path:

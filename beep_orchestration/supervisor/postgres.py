@@ -49,7 +49,8 @@ def _cluster(data_folder: Path) -> Path:
 
 def _has_process(cluster: Path) -> bool:
     """Whether a server, or a command that starts or makes one, was given the cluster as an argument."""
-    names = {str(cluster), str(cluster.resolve())}
+    clusters = (cluster, embedded.unfinished_cluster(cluster))
+    names = {str(folder) for each in clusters for folder in (each, each.resolve())}
     return any(not names.isdisjoint(_arguments(process)) for process in psutil.process_iter())
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -19,6 +20,14 @@ from beep_orchestration import embedded
 from beep_orchestration.errors import ConfigurationError, DatabaseUnavailableError
 from beep_orchestration.persistence.schema import MIGRATIONS
 from beep_orchestration.settings import Settings
+from tests.waiting import wait_until
+
+START = """
+import sys
+from pathlib import Path
+from beep_orchestration import embedded
+print(embedded.start(Path(sys.argv[1]))[1])
+"""
 
 
 @pytest.fixture
@@ -78,6 +87,26 @@ def test_a_folder_for_the_socket_that_somebody_else_made_is_not_used(
     socket_folder.symlink_to(data_folder)
     with pytest.raises(ConfigurationError, match=r"BEEP_DATA_FOLDER: .* shorter one"):
         embedded._make_socket_folder(cluster)
+
+
+def test_a_server_whose_making_was_cut_off_is_made_anew(data_folder: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", START, str(data_folder)], start_new_session=True)
+    wait_until(lambda: any(data_folder.glob("postgres*/PG_VERSION")))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    url, _ = embedded.start(data_folder)
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert {path.name for path in data_folder.iterdir()} == {"postgres", "postgres.lock"}
+
+
+def test_a_folder_that_holds_other_files_is_not_made_a_server(data_folder: Path) -> None:
+    letter = data_folder / "postgres" / "letter.txt"
+    letter.parent.mkdir()
+    letter.touch()
+    with pytest.raises(DatabaseUnavailableError, match="not empty"):
+        embedded.start(data_folder)
+    assert letter.exists()
 
 
 def test_why_it_does_not_start_is_told_in_one_line(data_folder: Path) -> None:
@@ -144,14 +173,6 @@ def test_the_folders_above_the_programs_are_opened_no_further(tmp_path: Path, mo
     assert stat.S_IMODE(home.stat().st_mode) == 0o711
 
 
-START = """
-import sys
-from pathlib import Path
-from beep_orchestration import embedded
-print(embedded.start(Path(sys.argv[1]))[1])
-"""
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's server needs a user of its own")
 def test_root_without_the_folders_of_administrators_in_its_path_gets_a_server(
     data_folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -168,8 +189,8 @@ def test_root_without_the_folders_of_administrators_in_its_path_gets_a_server(
 
     monkeypatch.setattr(embedded, "_server", watched)
     embedded.start(data_folder)
-    (program,) = found
-    assert program is not None
+    assert found
+    assert None not in found
     assert os.environ["PATH"] == path
 
 
