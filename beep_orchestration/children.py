@@ -113,6 +113,7 @@ class Children:
             workflow_version=kind.version,
             input=stored,
             input_digest=canonical_digest(stored),
+            about=kind.about_of(stored),
             trace_parent=current_trace_parent() or self._parent.trace_parent,
             parent_execution_id=self._parent.id,
             child_name=name,

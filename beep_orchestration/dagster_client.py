@@ -18,6 +18,9 @@ EXECUTION_TAG = "beep/execution_id"
 ORGANIZATION_TAG = "beep/organization_id"
 WORKFLOW_TYPE_TAG = "beep/workflow_type"
 WORKFLOW_VERSION_TAG = "beep/workflow_version"
+ABOUT_TAG = "beep/about"
+"""What the execution is about, if its input says so. Of our tags the UI's list of runs shows this one first."""
+
 PARENT_TAG = "beep/parent_run_id"
 """The run that a run of ours follows. A person's re-execution copies the tag, so there it differs from Dagster's."""
 
@@ -143,6 +146,7 @@ def launch_tags(
     follows: tuple[str, str] | None,
     *,
     parent_execution_id: str | None = None,
+    about: str | None = None,
 ) -> dict[str, str]:
     """The tags of a run that carries an execution; `follows` are the newest and the first of its earlier runs."""
     tags = {
@@ -152,6 +156,8 @@ def launch_tags(
         WORKFLOW_VERSION_TAG: str(workflow_version),
         "dagster/retry_strategy": "ALL_STEPS",
     }
+    if about is not None:
+        tags[ABOUT_TAG] = about
     if parent_execution_id is not None:
         tags[PARENT_EXECUTION_TAG] = parent_execution_id
     if follows is not None:
@@ -169,4 +175,5 @@ def tags_of_launch(execution: ExecutionRow, earlier: Sequence[RunRow]) -> dict[s
         execution.workflow_version,
         (earlier[-1].dagster_run_id, earlier[0].dagster_run_id) if earlier else None,
         parent_execution_id=execution.parent_execution_id,
+        about=execution.about,
     )

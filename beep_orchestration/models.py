@@ -269,6 +269,7 @@ class WorkflowStatus(Model):
     organization_id: OrganizationId
     workflow_type: str
     workflow_version: int
+    about: str | None = Field(default=None, description="what its input says that it is about, in one line for people")
     status: ExecutionStatus
     current_activity: str | None
     activities: dict[str, StageProgress] = Field(description="done, total and attempts per activity type")

@@ -24,8 +24,7 @@ from beep_orchestration.dagster_client import (
     ORGANIZATION_TAG,
     PARENT_TAG,
     PARKED_TAG,
-    WORKFLOW_TYPE_TAG,
-    WORKFLOW_VERSION_TAG,
+    tags_of_launch,
 )
 from beep_orchestration.digests import canonical_digest
 from beep_orchestration.engine.coordinator import PromptRunCoordinator
@@ -41,7 +40,7 @@ from beep_orchestration.errors import (
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId, execution_id_for_run
 from beep_orchestration.models import Checkpoint, Wait
 from beep_orchestration.parking import park
-from beep_orchestration.persistence import Database, process_database
+from beep_orchestration.persistence import Database, ExecutionRow, process_database
 from beep_orchestration.persistence.rows import NewExecution
 from beep_orchestration.persistence.schema import check_schema
 from beep_orchestration.projections import error_info, storable_text
@@ -186,8 +185,9 @@ class WorkflowResource(dg.ConfigurableResource[Any]):
         self._stack.callback(database.close)
         check_schema(database.engine)
         if EXECUTION_TAG not in context.run.tags and config is not None:
-            _create_execution(database, launch, workflow_type, config, launch_after=settings.launch_grace_seconds)
-            context.instance.add_run_tags(context.run.run_id, _tags(launch, workflow_type))
+            grace = settings.launch_grace_seconds
+            created = _create_execution(database, launch, workflow_type, config, launch_after=grace)
+            context.instance.add_run_tags(context.run.run_id, tags_of_launch(created, []))
         claim = claim_execution(database, launch, lease_seconds=settings.lease_seconds)
         runner = ActivityRunner(database, claim, lease_seconds=settings.lease_seconds)
         waits = runner.waits(park_after_seconds=settings.park_after_seconds)
@@ -277,7 +277,7 @@ def _created_at(instance: dg.DagsterInstance, run: dg.DagsterRun) -> datetime | 
 
 def _create_execution(
     database: Database, launch: Launch, workflow_type: WorkflowType, config: Mapping[str, Any], *, launch_after: float
-) -> None:
+) -> ExecutionRow:
     stored = stored_input(database, launch.organization_id, workflow_type, config)
     new = NewExecution(
         id=launch.execution_id,
@@ -286,16 +286,9 @@ def _create_execution(
         workflow_version=workflow_type.version,
         input=stored,
         input_digest=canonical_digest(stored),
+        about=workflow_type.about_of(stored),
     )
     with database.transaction() as tables:
         tables.executions.save(new, launch_after_seconds=launch_after)
         tables.runs.save(launch.dagster_run_id, launch.execution_id, launch.organization_id)
-
-
-def _tags(launch: Launch, workflow_type: WorkflowType) -> dict[str, str]:
-    return {
-        EXECUTION_TAG: launch.execution_id,
-        ORGANIZATION_TAG: launch.organization_id,
-        WORKFLOW_TYPE_TAG: workflow_type.name,
-        WORKFLOW_VERSION_TAG: str(workflow_type.version),
-    }
+        return tables.executions.load(launch.execution_id, launch.organization_id)

@@ -310,6 +310,7 @@ def _accept(database: Database, path: Path, settings: Settings) -> ExecutionRow 
         workflow_version=EXTRACTION.version,
         input=parsed,
         input_digest=canonical_digest(parsed),
+        about=EXTRACTION.about_of(parsed),
         idempotency_key=key,
     )
     with database.transaction() as tables:

@@ -512,6 +512,7 @@ class WorkflowService:
             workflow_version=kind.version,
             input=stored,
             input_digest=canonical_digest(stored),
+            about=kind.about_of(stored),
             idempotency_key=idempotency_key,
             trace_parent=current_trace_parent(),
         )
@@ -637,6 +638,7 @@ class WorkflowService:
             organization_id=execution.organization_id,
             workflow_type=execution.workflow_type,
             workflow_version=execution.workflow_version,
+            about=execution.about,
             status=execution.status,
             current_activity=execution.current_activity,
             activities=stages,

@@ -108,6 +108,7 @@ execution = Table(
         comment="the execution that started this one as its child and waits for its end",
     ),
     Column("child_name", Text, comment="what its parent calls it; a second start of that name is this child"),
+    Column("about", Text, comment="what the input says that it is about, for lists of executions, which read no input"),
     _audit_created_at(),
     _one_of("status", ExecutionStatus),
     CheckConstraint("(status = 'running') = (completed_at IS NULL)", name="completed_at_iff_ended"),

@@ -15,7 +15,7 @@ from beep_orchestration.extraction import parse_extraction_input
 from beep_orchestration.extraction.llm.language_model import require_llm
 from beep_orchestration.extraction.model import Chunk, Entity, ExtractionInput, Graph, Mention, Relation
 from beep_orchestration.extraction.review import REVIEW_SIGNALS
-from beep_orchestration.models import GRANT_BUDGET_SIGNAL, PAUSE_SIGNAL, RESUME_SIGNAL, Model, RetryPolicy
+from beep_orchestration.models import GRANT_BUDGET_SIGNAL, PAUSE_SIGNAL, RESUME_SIGNAL, Json, Model, RetryPolicy
 from beep_orchestration.refusals import parse_object
 from beep_orchestration.settings import load_settings
 
@@ -44,6 +44,8 @@ class Steering(Model):
     note: str | None = Field(default=None, max_length=2_000)
 
 
+_LONGEST_ABOUT = 200
+
 BUILT_IN_SIGNALS: Mapping[str, type[BaseModel]] = MappingProxyType({PAUSE_SIGNAL: Steering, RESUME_SIGNAL: Steering})
 
 
@@ -54,6 +56,8 @@ class WorkflowType:
     `parse` is the door, if `input_model` alone is not: it raises `InvalidInputError`. What it let in is read again with
     `input_model` alone, so that a limit which was lowered since does not refuse what was accepted.
 
+    `about` is the field of the input that tells people which execution they have before them: lists show it.
+
     `signals` are those that may be sent, with the models of their payloads. `resumes_versions` are the older versions
     whose executions this code may carry on; those of any other version are refused with `WorkflowVersionError`.
     """
@@ -63,8 +67,17 @@ class WorkflowType:
     activity_types: tuple[ActivityType, ...]
     input_model: type[BaseModel]
     parse: Callable[[object], BaseModel] | None = None
+    about: str | None = None
     signals: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     resumes_versions: frozenset[int] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigurationError` if `about` is no field of the input."""
+        if self.about is not None and self.about not in self.input_model.model_fields:
+            known = ", ".join(self.input_model.model_fields)
+            raise ConfigurationError(
+                f"workflow type {self.name!r}: about={self.about!r} is no field of its input; name one of: {known}"
+            )
 
     @property
     def job_name(self) -> str:
@@ -78,6 +91,15 @@ class WorkflowType:
     def parse_input(self, raw: object) -> BaseModel:
         """The input, checked; raises `InvalidInputError`."""
         return parse_object(self.input_model, raw, "input") if self.parse is None else self.parse(raw)
+
+    def about_of(self, stored: Json) -> str | None:
+        """What the execution of a stored input is about, in one line that is cut short after 200 characters.
+
+        None if the type does not say which field that is, or the field is empty.
+        """
+        value = None if self.about is None else stored.get(self.about)
+        line = "" if value is None else " ".join(str(value).split())
+        return (line if len(line) <= _LONGEST_ABOUT else f"{line[: _LONGEST_ABOUT - 1]}…") or None
 
     def signal_model(self, signal_name: str) -> type[BaseModel]:
         """The payload's model; raises `InvalidInputError` for a signal that this type does not take."""
@@ -122,6 +144,7 @@ EXTRACTION = WorkflowType(
     activity_types=(CHUNK, MENTIONS, ENTITIES, RELATIONS, ASSEMBLE),
     parse=_parse_extraction_input,
     input_model=ExtractionInput,
+    about="document_id",
     signals={**REVIEW_SIGNALS, GRANT_BUDGET_SIGNAL: Grant},
 )
 

@@ -87,6 +87,7 @@ class Runner:
             workflow_version=1,
             input={},
             input_digest="0" * 64,
+            about=None,
             idempotency_key=None,
         )
         with self._database.transaction() as tables:

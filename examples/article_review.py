@@ -28,7 +28,12 @@ SUMMARY = ActivityType("summary", "summarise", str, retry=RetryPolicy(maximum_at
 PUBLICATION = ActivityType("publication", "publish", str | None)
 STAGES = (SUMMARY, PUBLICATION)
 ARTICLE_REVIEW = WorkflowType(
-    name="article_review", version=1, activity_types=STAGES, input_model=Article, signals={"verdict": Verdict}
+    name="article_review",
+    version=1,
+    activity_types=STAGES,
+    input_model=Article,
+    about="title",
+    signals={"verdict": Verdict},
 )
 
 

@@ -29,7 +29,7 @@ class CalledOffError(Exception):
 BOOKING = ActivityType("booking", "book", str)
 SIGNALS = {"confirm": Answer, "call_off": Answer}
 BOOKING_OF_A_JOURNEY = WorkflowType(
-    name="booking", version=1, activity_types=(BOOKING,), input_model=Journey, signals=SIGNALS
+    name="booking", version=1, activity_types=(BOOKING,), input_model=Journey, about="city", signals=SIGNALS
 )
 
 

@@ -37,6 +37,7 @@ def new_execution(**overrides: Any) -> NewExecution:
         workflow_version=1,
         input={"text": "Ada Lovelace met Charles Babbage in London."},
         input_digest="digest-of-input",
+        about=None,
     )
     return replace(new, **overrides)
 

@@ -162,7 +162,7 @@ function renderHead() {
   }
   parts.head.replaceChildren(...[
     element("div", { class: "head" },
-      element("div", {}, element("h1", {}, element("span", { class: `pill ${state}` }, state)), element("div", { class: "id" }, id)),
+      element("div", {}, element("h1", {}, element("span", { class: `pill ${state}` }, state), ` ${status.about ?? ""}`), element("div", { class: "id" }, id)),
       actions()),
     facts, ...pauses(), waiting(),
     status.error ? element("p", { class: "note bad" }, `${status.error.type}: ${status.error.message}`) : null,

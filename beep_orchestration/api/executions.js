@@ -20,7 +20,8 @@ function row(status) {
   const end = status.completed_at ? new Date(status.completed_at) : new Date();
   return element("tr", {},
     element("td", { class: "shrink" }, element("span", { class: `pill ${state}` }, state)),
-    element("td", {}, element("a", { class: "id", href: `/workflows/${status.execution_id}` }, status.execution_id)),
+    element("td", {}, element("a", { href: `/workflows/${status.execution_id}` },
+      element("div", { class: "about" }, status.about ?? ""), element("div", { class: "id" }, status.execution_id))),
     element("td", { class: "shrink" }, status.workflow_type),
     element("td", { class: "shrink" }, progress(status)),
     element("td", { class: "shrink" }, moment(status.started_at)),

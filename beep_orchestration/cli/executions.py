@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -22,9 +22,6 @@ from beep_orchestration.counts import counted
 from beep_orchestration.errors import InvalidInputError, JobNotLoadedError, WorkflowStateError
 from beep_orchestration.extraction.review import REVIEW_SIGNALS
 from beep_orchestration.models import ExecutionStatus, ModelUsage, Wait, WorkflowStatus
-
-if TYPE_CHECKING:
-    from beep_orchestration.service import WorkflowService
 
 MaybeId = Annotated[str | None, typer.Argument(metavar="[ID]", help="One execution.", show_default=False)]
 Everything = Annotated[bool, typer.Option("--all", help="All executions of the organization.")]
@@ -66,7 +63,7 @@ def watch(
                 print_json(change)
                 ended[change.execution_id] = change
         else:
-            ended = follow(service, {each: _document(service, each) for each in ids}, console())
+            ended = follow(service, {each.execution_id: each.about or each.execution_id for each in found}, console())
     require_completed(ended.values())
 
 
@@ -260,11 +257,6 @@ def _waits_for_first_run(found: WorkflowStatus) -> bool:
     return found.status is ExecutionStatus.RUNNING and not found.dagster_run_ids
 
 
-def _document(service: "WorkflowService", execution_id: str) -> str:
-    """What a person calls the execution: its document."""
-    return str(service.load_input(execution_id).get("document_id", execution_id))
-
-
 def _parse_payload(text: str) -> dict[str, Any]:
     try:
         payload = json.loads(text)
@@ -287,6 +279,8 @@ def _show(found: WorkflowStatus, *, as_json: bool) -> None:
 
 def _facts(found: WorkflowStatus) -> list[tuple[str, str]]:
     facts = [("execution", str(found.execution_id)), ("status", str(found.status))]
+    if found.about is not None:
+        facts.insert(1, ("about", found.about))
     if found.current_activity is not None:
         facts.append(("activity", found.current_activity))
     facts += [(kind, f"{stage.done}/{stage.total}") for kind, stage in found.activities.items()]
@@ -341,7 +335,7 @@ def _mood(found: WorkflowStatus) -> str:
 def _row(found: WorkflowStatus) -> str:
     done = sum(stage.done for stage in found.activities.values())
     present = "waits for its first run" if _waits_for_first_run(found) else found.current_activity or ""
-    return (
-        f"{found.execution_id}  {_mood(found):<9}  {found.started_at:%Y-%m-%d %H:%M:%S %Z}  "
-        f"{found.workflow_type}  {done} done  {present}".rstrip()
-    )
+    started = f"{found.started_at:%Y-%m-%d %H:%M:%S %Z}"
+    about = found.about or ""
+    parts = (found.execution_id, f"{_mood(found):<9}", started, found.workflow_type, about, f"{done} done", present)
+    return "  ".join(filter(None, parts))

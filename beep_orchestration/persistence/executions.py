@@ -36,6 +36,7 @@ EXECUTION_COLUMNS = (
     execution.c.resumed_at,
     execution.c.trace_parent,
     execution.c.parent_execution_id,
+    execution.c.about,
 )
 _COLUMN_NAMES = tuple(column.name for column in EXECUTION_COLUMNS)
 
@@ -81,6 +82,7 @@ class Executions:
                 trace_parent=new.trace_parent,
                 parent_execution_id=new.parent_execution_id,
                 child_name=new.child_name,
+                about=new.about,
                 started_at=CLOCK,
                 updated_at=CLOCK,
                 launch_at=CLOCK + seconds(launch_after_seconds),

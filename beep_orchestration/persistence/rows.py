@@ -36,6 +36,7 @@ class NewExecution:
     workflow_version: int
     input: Json
     input_digest: str
+    about: str | None
     idempotency_key: str | None = None
     trace_parent: str | None = None
     parent_execution_id: WorkflowExecutionId | None = None
@@ -65,6 +66,7 @@ class ExecutionRow:
     resumed_at: datetime | None
     trace_parent: str | None
     parent_execution_id: WorkflowExecutionId | None
+    about: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from beep_orchestration.errors import ConfigurationError, SchemaVersionError
 from beep_orchestration.persistence.driver_errors import unavailability
 
-EXPECTED_REVISION = "0006"
+EXPECTED_REVISION = "0007"
 VERSION_TABLE = "knowledge_workflow_alembic_version"
 """Of our own: Dagster keeps its tables, and an `alembic_version`, in the same database."""
 

@@ -325,17 +325,19 @@ def test_texts_from_outside_are_shown_and_never_run(browser: Chrome, url: str, d
 
 def test_the_list_leads_to_an_execution(browser: Chrome, url: str, database: Database) -> None:
     with database.transaction() as tables:
-        first, second = accepted(tables), claimed(tables)
+        first, second = accepted(tables), claimed(tables, about=EVIL)
         assembled = with_attempt(tables, second, activity_name="assemble", activity_type="assemble")
         tables.activities.complete([(assembled.id, json.dumps(_graph()))])
         assert tables.executions.complete(second.id, second.epoch, _graph())
         accepted(tables, organization_id=OTHER_ORGANIZATION)
     browser.get(url)
     wait_until(lambda: len(browser.find_elements(By.CSS_SELECTOR, "tbody tr")) == 2, description="both are listed")
+    assert f"{EVIL}\n{second.id}" in text_of(browser)
     browser.find_element(By.CSS_SELECTOR, "option[value=completed]").click()
     wait_until(lambda: len(browser.find_elements(By.CSS_SELECTOR, "tbody tr")) == 1, description="one is listed")
-    browser.find_element(By.CSS_SELECTOR, "tbody a").click()
-    reads(browser, "completed", "2 entities, 1 relation")
+    browser.find_element(By.LINK_TEXT, f"{EVIL}\n{second.id}").click()
+    reads(browser, f"completed {EVIL}", "2 entities, 1 relation")
+    assert browser.execute_script("return document.querySelectorAll('main img, main script').length") == 0
     assert browser.current_url.endswith(second.id)
     assert first.id not in text_of(browser)
 

@@ -179,6 +179,19 @@ def test_a_list_tells_what_waits_and_what_is_paused_from_what_works(beep: Beep, 
     assert {row[4] for row in rows} == {"UTC"}
 
 
+def test_executions_are_told_apart_by_what_they_are_about(beep: Beep, configured: Database) -> None:
+    with configured.transaction() as tables:
+        named = ended(tables, ExecutionStatus.COMPLETED, about="two words \x1b[31m.txt").id
+        nameless = ended(tables, ExecutionStatus.COMPLETED).id
+    first, second = beep("list").out.splitlines()
+    assert first.endswith("UTC  extraction  0 done")
+    assert second.endswith("UTC  extraction  two words \ufffd[31m.txt  0 done")
+    assert "about      two words \ufffd[31m.txt\n" in beep("status", named).out
+    assert "about" not in beep("status", nameless).out
+    assert beep("watch", named).out.startswith("two words \ufffd[31m.txt: completed")
+    assert beep("watch", nameless).out.startswith(f"{nameless}: completed")
+
+
 def test_a_status_names_the_command_for_a_wait_that_has_one(beep: Beep, configured: Database) -> None:
     review, other = _running_id(configured), _running_id(configured)
     _let_wait(configured, review, "review", "approve", "edit", "reject")

@@ -96,7 +96,7 @@ def test_a_name_is_one_child_and_its_first_input_counts(database: Database, serv
         assert children.start("one", TYPE, ANOTHER) == one
     assert service.load_input(one)["text"] == DOCUMENT["text"]
     assert children_of(database, execution) == {"one": ExecutionStatus.RUNNING, "two": ExecutionStatus.RUNNING}
-    assert load(database, one).organization_id == ORGANIZATION
+    assert (load(database, one).organization_id, load(database, one).about) == (ORGANIZATION, DOCUMENT["document_id"])
 
 
 @pytest.mark.parametrize(

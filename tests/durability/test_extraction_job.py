@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from beep_orchestration import faults
 from beep_orchestration.dagster_client import (
+    ABOUT_TAG,
     DAGSTER_PARENT_TAG,
     DAGSTER_ROOT_TAG,
     EXECUTION_TAG,
@@ -157,6 +158,7 @@ def test_a_run_from_the_launchpad_creates_its_execution_and_its_graph_equals_tha
     record = instance.get_run_by_id(result.run_id)
     assert record is not None
     assert (record.tags[EXECUTION_TAG], record.tags[ORGANIZATION_TAG]) == (execution, ORGANIZATION)
+    assert (row.about, record.tags[ABOUT_TAG]) == ("pioneers", "pioneers")
     assert set(STAGES) < set(statuses(database, execution))
     assert set(map(tuple, statuses(database, execution).values())) == {("completed",)}
     assert_consistent(database, execution)

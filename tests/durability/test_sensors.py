@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from beep_orchestration import sensors
 from beep_orchestration.dagster_client import (
+    ABOUT_TAG,
     DAGSTER_PARENT_TAG,
     DAGSTER_ROOT_TAG,
     EXECUTION_TAG,
@@ -155,7 +156,7 @@ class TestDispatcher:
     def test_each_execution_that_is_due_is_launched_once(
         self, database: Database, instance: dg.DagsterInstance
     ) -> None:
-        due = {start(database) for _ in range(3)}
+        due = {start(database, about="letters") for _ in range(3)}
         requests = dispatch(instance)
         assert {request.tags[EXECUTION_TAG] for request in requests} == due
         assert len({request.run_key for request in requests}) == len(requests) == 3
@@ -164,6 +165,7 @@ class TestDispatcher:
         assert first.tags[ORGANIZATION_TAG] == ORGANIZATION
         assert (first.tags[WORKFLOW_TYPE_TAG], first.tags[WORKFLOW_VERSION_TAG]) == ("extraction", "1")
         assert first.tags["dagster/retry_strategy"] == "ALL_STEPS"
+        assert first.tags[ABOUT_TAG] == "letters"
         assert dispatch(instance) == []
 
     def test_what_the_service_has_just_accepted_is_left_to_it(
@@ -520,6 +522,7 @@ class Inbox:
     def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
         self.folder, self.instance = folder, instance
         self.cursor: str | None = None
+        self.requests: list[dg.RunRequest] = []
         self.age = 3_600.0
 
     def write(self, name: str, content: str | bytes, *, age: float | None = None) -> None:
@@ -535,7 +538,8 @@ class Inbox:
         context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
         answers = list(sensors.inbox(context) or [])
         self.cursor = context.cursor
-        return [answer.tags[EXECUTION_TAG] for answer in answers if isinstance(answer, dg.RunRequest)]
+        self.requests = [answer for answer in answers if isinstance(answer, dg.RunRequest)]
+        return [request.tags[EXECUTION_TAG] for request in self.requests]
 
 
 class TestInbox:
@@ -575,6 +579,8 @@ class TestInbox:
             ("ada.txt", "Ada "),
             ("alan.txt", "Alan"),
         ]
+        assert {request.tags[ABOUT_TAG] for request in inbox.requests} == {"ada.txt", "alan.txt"}
+        assert {service.get_status(execution).about for execution in started} == {"ada.txt", "alan.txt"}
         assert inbox.tick() == []
         assert load(database, WorkflowExecutionId(started[0])).status is ExecutionStatus.RUNNING
 

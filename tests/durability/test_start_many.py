@@ -1,5 +1,6 @@
 """Many executions that are started together: all are accepted or none, and each is launched once."""
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -177,6 +178,17 @@ def test_what_the_dispatcher_has_taken_is_not_launched_by_the_caller_too(
     ids = starting.start_many("extraction", DOCUMENTS)
     assert len(taken) == 10
     assert sorted(dagster.launched) == sorted(set(ids) - set(taken))
+
+
+def test_a_page_of_executions_says_what_each_is_about_and_reads_no_input(
+    database: Database, starting: WorkflowService
+) -> None:
+    ids = starting.start_many("extraction", DOCUMENTS)
+    statements: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda _, __, text, *___: statements.append(text))
+    page = starting.list()
+    assert {status.execution_id: status.about for status in page.executions} == dict(zip(ids, KEYS, strict=True))
+    assert [text for text in statements if re.search(r"\binput\b", text)] == []
 
 
 def test_a_page_of_executions_takes_as_many_statements_as_one(database: Database, starting: WorkflowService) -> None:

@@ -80,6 +80,7 @@ def _accepted(database: Database, settings: Settings) -> WorkflowExecutionId:
         workflow_version=1,
         input={},
         input_digest="",
+        about=None,
     )
     with database.transaction() as tables:
         tables.executions.save(new, launch_after_seconds=3_600)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from dagster_graphql import DagsterGraphQLClient
 
-from beep_orchestration.dagster_client import NEXT_RUN_TAG, PARKED_TAG
+from beep_orchestration.dagster_client import ABOUT_TAG, NEXT_RUN_TAG, PARKED_TAG
 from beep_orchestration.doctor import examine
 from beep_orchestration.errors import InvalidInputError, WorkflowStartError
 from beep_orchestration.ids import WorkflowExecutionId, execution_id_for_run
@@ -79,6 +79,7 @@ def test_a_verdict_lets_a_parked_execution_complete(service: WorkflowService, da
     assert service.result(execution_id) == {"published": "Grace wrote a compiler, says Ada"}
     following = [run.dagster_run_id for run in runs(service, execution_id)]
     assert tags_of(dagster, first)[NEXT_RUN_TAG] == following[1]
+    assert {tags_of(dagster, run_id)[ABOUT_TAG] for run_id in following} == {"Grace"}
     done = service.get_status(execution_id)
     assert {name: stage.attempts for name, stage in done.activities.items()} == {
         "summary": 1,
@@ -95,8 +96,9 @@ def test_no_verdict_in_time_takes_the_other_branch(service: WorkflowService) -> 
 
 def test_the_launchpad_starts_one_too(service: WorkflowService, dagster: DagsterGraphQLClient) -> None:
     config = {"ops": {"summarise": {"config": ARTICLE}}}
-    execution_id = execution_id_for_run(dagster.submit_job_execution("article_review", run_config=config))
-    parked(service, execution_id)
+    run_id = dagster.submit_job_execution("article_review", run_config=config)
+    execution_id = execution_id_for_run(run_id)
+    assert parked(service, execution_id).about == tags_of(dagster, run_id)[ABOUT_TAG] == "Grace"
     service.signal(execution_id, "verdict", {"is_good": False, "by": "Ada"})
     assert service.wait(execution_id, timeout_seconds=LONG_WAIT).status is ExecutionStatus.COMPLETED
     assert service.result(execution_id) == {"published": None}
