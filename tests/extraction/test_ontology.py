@@ -78,6 +78,8 @@ def test_names_are_unique() -> None:
         ('<a> <b> "unclosed\n', 1),
         ("<a>\n<b>\n<c>", 3),
         ("<a> <b>", 1),
+        ("<a> <b>\n", 1),
+        ("<a>\n<b>\n\n# no object\n\n", 4),
     ],
 )
 def test_malformed_turtle_is_refused_with_its_line(turtle: str, line: int) -> None:
