@@ -11,6 +11,7 @@ from beep_orchestration.extraction.model import Chunk, Entity, Graph, Mention, R
 from beep_orchestration.settings import load_settings
 
 _ROWS = 20
+_PLURALS: Mapping[type, str] = {Chunk: "chunks", Mention: "mentions", Entity: "entities", Relation: "relations"}
 
 
 def execution_link(execution_id: str) -> dg.MetadataValue:
@@ -25,7 +26,7 @@ def preview(parts: Sequence[Any]) -> dict[str, Any]:
     rows = [dg.TableRecord(row) for item in items[:_ROWS] if (row := _row(item)) is not None]
     if not rows:
         return {}
-    return {f"{type(items[0]).__name__.lower()}s": len(items), "preview": dg.MetadataValue.table(rows)}
+    return {_PLURALS[type(items[0])]: len(items), "preview": dg.MetadataValue.table(rows)}
 
 
 def graph_metadata(graph: Graph) -> dict[str, Any]:

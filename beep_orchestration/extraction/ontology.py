@@ -124,7 +124,9 @@ def _parse(turtle: str) -> "Graph":
     except RecursionError as error:
         raise _not_turtle("it is nested too deeply") from error
     except Exception as error:  # the parser runs off the end of a truncated text with whatever comes up
-        raise _not_turtle(f"line {turtle.rstrip().count(chr(10)) + 1}: the text ends in the middle of a statement") from error
+        raise _not_turtle(
+            f"line {turtle.rstrip().count(chr(10)) + 1}: the text ends in the middle of a statement"
+        ) from error
 
 
 def _not_turtle(problem: str) -> InvalidOntologyError:

@@ -188,6 +188,8 @@ def test_the_ui_shows_counts_first_rows_and_the_execution_of_each_output(
     completed = Counter(name.partition("-")[0] for name in statuses(database, execution))
     counts = {EXTRACTION.activity_type_of(str(op)).name: metadata["activities"].value for op, metadata in shown.items()}
     assert counts == completed
+    in_plural = ("chunks", "mentions", "entities", "relations")
+    assert all(shown[op][name].value for op, name in zip(columns, in_plural, strict=False))
     expected = json.loads(graph)
     for part in ("entities", "relations"):
         assert shown["assemble_graph"][part].value == len(expected[part])
