@@ -116,17 +116,16 @@ def _parse(turtle: str) -> "Graph":
     from rdflib.plugins.parsers.notation3 import BadSyntax  # noqa: PLC0415
 
     graph = Graph()
+    last_line = turtle.rstrip().count("\n") + 1
     try:
         return graph.parse(data=turtle, format="turtle")
     except BadSyntax as error:
-        line = min(error.lines, turtle.rstrip().count("\n")) + 1  # at its end the parser counts some lines twice
+        line = min(error.lines + 1, last_line)  # at its end the parser counts some lines twice
         raise _not_turtle(f"line {line}: {error._why}") from error  # noqa: SLF001 - str() adds bytes reprs
     except RecursionError as error:
         raise _not_turtle("it is nested too deeply") from error
     except Exception as error:  # the parser runs off the end of a truncated text with whatever comes up
-        raise _not_turtle(
-            f"line {turtle.rstrip().count(chr(10)) + 1}: the text ends in the middle of a statement"
-        ) from error
+        raise _not_turtle(f"line {last_line}: the text ends in the middle of a statement") from error
 
 
 def _not_turtle(problem: str) -> InvalidOntologyError:
