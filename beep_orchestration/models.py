@@ -25,6 +25,20 @@ class ExecutionStatus(StrEnum):
         return self is not ExecutionStatus.RUNNING
 
 
+class Standing(StrEnum):
+    """The status of an execution as people want to know it: of one that runs, whether it waits or is paused.
+
+    Where executions are chosen by it, `running` are all that run, also those that wait or are paused.
+    """
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
 class ActivityStatus(StrEnum):
     """Where one attempt of an activity stands. `pending` waits for its retry time."""
 
@@ -296,6 +310,15 @@ class WorkflowStatus(Model):
     error: ErrorInfo | None
     dagster_run_ids: tuple[str, ...] = Field(description="oldest first")
     dagster_url: str | None = Field(description="the newest run in the Dagster UI")
+
+    @property
+    def standing(self) -> Standing:
+        """In one word; the live pages say the same."""
+        if self.status is not ExecutionStatus.RUNNING:
+            return Standing(self.status)
+        if self.pauses:
+            return Standing.PAUSED
+        return Standing.WAITING if self.waiting_for else Standing.RUNNING
 
 
 class Started(Model):

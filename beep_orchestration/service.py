@@ -45,6 +45,7 @@ from beep_orchestration.models import (
     Pause,
     Pruned,
     StageProgress,
+    Standing,
     Started,
     Wait,
     WorkflowStatus,
@@ -386,7 +387,7 @@ class WorkflowService:
     def list(
         self,
         *,
-        status: ExecutionStatus | None = None,
+        status: ExecutionStatus | Standing | None = None,
         workflow_type: str | None = None,
         parent_execution_id: str | None = None,
         limit: int = 50,
@@ -394,7 +395,8 @@ class WorkflowService:
     ) -> ExecutionPage:
         """A page of the organization's executions, or of one's children, newest first.
 
-        Give a page's cursor to get the next one. Raises `InvalidInputError` for a limit, a cursor or a type that cannot
+        `running` ones are all that run; `Standing.WAITING` and `Standing.PAUSED` choose among them. Give a page's
+        cursor to get the next one. Raises `InvalidInputError` for a limit, a cursor or a type that cannot
         be, `InvalidIdError` for a parent.
         """
         check_text("workflow_type", workflow_type, _LONGEST_NAME)
@@ -402,7 +404,7 @@ class WorkflowService:
             rows = tables.statuses.list_newest(
                 self._organization_id,
                 limit=_checked_limit(limit),
-                status=status,
+                standing=None if status is None else Standing(status),
                 workflow_type=workflow_type,
                 parent_id=None if parent_execution_id is None else WorkflowExecutionId(parent_execution_id),
                 before=None if cursor is None else _parse_cursor(cursor),

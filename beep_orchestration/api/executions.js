@@ -36,7 +36,7 @@ function heading() {
 
 function render() {
   const select = element("select", { ariaLabel: "Which executions", onchange: (event) => { shown.status = event.target.value; load(); } },
-    ...[["", "All"], ["running", "Running"], ["completed", "Completed"], ["failed", "Failed"], ["cancelled", "Cancelled"]].map(
+    ...[["", "All"], ["running", "Running"], ["waiting", "Waiting"], ["paused", "Paused"], ["completed", "Completed"], ["failed", "Failed"], ["cancelled", "Cancelled"]].map(
       ([value, text]) => element("option", { value, selected: value === shown.status }, text)));
   const heads = [["State", "shrink"], ["Execution", ""], ["Type", "shrink"], ["Progress", "shrink"], ["Started", "shrink"], ["Took", "shrink"]];
   const table = element("table", {},
@@ -45,7 +45,7 @@ function render() {
   main.replaceChildren(element("section", { class: "card" },
     element("div", { class: "head" }, heading(), element("div", { class: "filters" }, select)),
     shown.rows.length === 0
-      ? element("p", { class: "empty" }, "None yet. Start one with  beep start FILE  or  POST /workflows.")
+      ? element("p", { class: "empty" }, shown.status ? `None is ${shown.status}.` : "None yet. Start one with  beep start FILE  or  POST /workflows.")
       : element("div", { class: "scroll" }, table),
     shown.cursor === null ? null
       : element("div", { class: "more" }, element("button", { onclick: () => load(shown.cursor) }, "Show older ones"))));

@@ -15,10 +15,10 @@ from beep_orchestration.ids import WorkflowExecutionId, WorkflowSignalId
 from beep_orchestration.models import (
     CancelResult,
     ExecutionPage,
-    ExecutionStatus,
     Json,
     Model,
     ModelUsage,
+    Standing,
     Started,
     WorkflowStatus,
 )
@@ -69,7 +69,9 @@ class NoQuery(Model):
 class ListQuery(Model):
     """Which executions are meant."""
 
-    status: ExecutionStatus | None = None
+    status: Standing | None = Field(
+        default=None, description="`running` ones are all that run, also those that are `waiting` or `paused`"
+    )
     workflow_type: str | None = Field(default=None, min_length=1, max_length=200)
     parent_execution_id: WorkflowExecutionId | None = Field(default=None, description="whose children are meant")
     limit: int = Field(default=50, ge=1, le=1_000)

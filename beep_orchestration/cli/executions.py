@@ -21,7 +21,7 @@ from beep_orchestration.cli.invocation import (
 from beep_orchestration.counts import counted
 from beep_orchestration.errors import InvalidInputError, JobNotLoadedError, WorkflowStateError
 from beep_orchestration.extraction.review import REVIEW_SIGNALS
-from beep_orchestration.models import ExecutionStatus, ModelUsage, Wait, WorkflowStatus
+from beep_orchestration.models import ExecutionStatus, ModelUsage, Standing, Wait, WorkflowStatus
 
 MaybeId = Annotated[str | None, typer.Argument(metavar="[ID]", help="One execution.", show_default=False)]
 Everything = Annotated[bool, typer.Option("--all", help="All executions of the organization.")]
@@ -167,7 +167,10 @@ def list_executions(
     ctx: typer.Context,
     *,
     status: Annotated[
-        ExecutionStatus | None, typer.Option("--status", help="Only those in this status.", show_default=False)
+        Standing | None,
+        typer.Option(
+            "--status", help="Only those that stand so; running are also those that wait.", show_default=False
+        ),
     ] = None,
     workflow_type: Annotated[
         str | None, typer.Option("--type", help="Only those of this workflow type.", show_default=False)
@@ -182,6 +185,8 @@ def list_executions(
     as_json: AsJson = False,
 ) -> None:
     """List executions, newest first.
+
+    beep list --status waiting
 
     beep list --status failed --json | jq -r '.executions[].execution_id'
     """
@@ -323,19 +328,10 @@ def _spent(kind: str, usage: ModelUsage) -> str:
     return told + "".join(f", {count} {name}" for name, count in others.items() if count)
 
 
-def _mood(found: WorkflowStatus) -> str:
-    """What a person wants to know first, as on the live page: running is not said of what waits."""
-    if found.status is not ExecutionStatus.RUNNING:
-        return str(found.status)
-    if found.pauses:
-        return "paused"
-    return "waiting" if found.waiting_for else "running"
-
-
 def _row(found: WorkflowStatus) -> str:
     done = sum(stage.done for stage in found.activities.values())
     present = "waits for its first run" if _waits_for_first_run(found) else found.current_activity or ""
     started = f"{found.started_at:%Y-%m-%d %H:%M:%S %Z}"
     about = found.about or ""
-    parts = (found.execution_id, f"{_mood(found):<9}", started, found.workflow_type, about, f"{done} done", present)
+    parts = (found.execution_id, f"{found.standing:<9}", started, found.workflow_type, about, f"{done} done", present)
     return "  ".join(filter(None, parts))

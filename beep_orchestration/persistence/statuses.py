@@ -4,21 +4,23 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, ScalarSelect, func, select, tuple_
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import Connection, ScalarSelect, cast, column, func, select, tuple_
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
 from beep_orchestration.errors import WorkflowNotFoundError
 from beep_orchestration.ids import OrganizationId, WorkflowExecutionId
 from beep_orchestration.models import (
+    RESUME_SIGNAL,
     STATE_SIGNAL,
     Child,
     ExecutionStatus,
     ModelUsage,
     Pause,
     PauseScope,
+    Standing,
     StateChange,
 )
-from beep_orchestration.persistence.executions import EXECUTION_COLUMNS, execution_row
+from beep_orchestration.persistence.executions import EXECUTION_COLUMNS, execution_row, is_paused
 from beep_orchestration.persistence.model_calls import USAGE
 from beep_orchestration.persistence.pauses import EVERYONE, PAUSE_FIELDS
 from beep_orchestration.persistence.rows import ExecutionRow, StatusRow
@@ -50,15 +52,15 @@ class Statuses:
         organization_id: OrganizationId,
         *,
         limit: int,
-        status: ExecutionStatus | None = None,
+        standing: Standing | None = None,
         workflow_type: str | None = None,
         parent_id: WorkflowExecutionId | None = None,
         before: tuple[datetime, WorkflowExecutionId] | None = None,
     ) -> list[StatusRow]:
         """A page of executions, newest first; `before` is the start time and id of the last one of the page before."""
         statement = _STATUSES.where(execution.c.organization_id == organization_id)
-        if status is not None:
-            statement = statement.where(execution.c.status == status)
+        if standing is not None:
+            statement = statement.where(_stands(standing))
         if workflow_type is not None:
             statement = statement.where(execution.c.workflow_type == workflow_type)
         if parent_id is not None:
@@ -67,6 +69,24 @@ class Statuses:
             statement = statement.where(tuple_(execution.c.started_at, execution.c.id) < tuple_(*before))
         statement = statement.order_by(execution.c.started_at.desc(), execution.c.id.desc()).limit(limit)
         return [_status_row(row) for row in self._connection.execute(statement)]
+
+
+def _stands(standing: Standing) -> Any:
+    """Whether the status of an execution would say so."""
+    is_running = execution.c.status == ExecutionStatus.RUNNING
+    match standing:
+        case Standing.WAITING:
+            return is_running & ~is_paused() & _is_waiting()
+        case Standing.PAUSED:
+            return is_running & is_paused()
+        case Standing.RUNNING | Standing.COMPLETED | Standing.FAILED | Standing.CANCELLED:
+            return execution.c.status == standing
+
+
+def _is_waiting() -> Any:
+    """Whether one that is not paused waits; the end of a pause, for which it parked, is none that it waits for then."""
+    wait = func.jsonb_array_elements(execution.c.checkpoint["waiting_for"]).table_valued(column("value", JSONB))
+    return select(wait.c.value).where(wait.c.value["signals"] != cast([RESUME_SIGNAL], JSONB)).exists()
 
 
 def _reason() -> ScalarSelect[Any]:

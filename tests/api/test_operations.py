@@ -74,6 +74,15 @@ def test_executions_are_listed_in_pages(api: httpx.Client) -> None:
     )
     assert [each.execution_id for each in (*first.executions, *second.executions)] == started[::-1]
     assert api.get("/workflows", params={"status": "completed"}).json()["executions"] == []
+    paused = api.post(f"/workflows/{started[1]}/signals", json={"signal_name": "pause"})
+    assert paused.status_code == 202
+    chosen = {name: api.get("/workflows", params={"status": name}).json() for name in ("running", "waiting", "paused")}
+    assert {name: [each["execution_id"] for each in page["executions"]] for name, page in chosen.items()} == {
+        "running": started[::-1],
+        "waiting": [],
+        "paused": [started[1]],
+    }
+    assert problem(api.get("/workflows", params={"status": "asleep"}), 422)["field"] == "status"
 
 
 @pytest.mark.parametrize(

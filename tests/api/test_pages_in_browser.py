@@ -194,10 +194,16 @@ def test_a_page_says_whom_a_pause_stops_and_why(browser: Chrome, url: str, datab
     reads(browser, "paused: lunch", "Resume")
     browser.get(url)
     reads(browser, "paused")
+    browser.find_element(By.CSS_SELECTOR, "option[value=waiting]").click()
+    reads(browser, "None is waiting.")
+    browser.find_element(By.CSS_SELECTOR, "option[value=paused]").click()
+    reads(browser, execution)
     with database.transaction() as tables:
         tables.pauses.remove(ORGANIZATION)
         tables.executions.end_pause(execution)
-    reads(browser, "running")
+    reads(browser, "None is paused.")
+    browser.find_element(By.CSS_SELECTOR, "option[value=running]").click()
+    reads(browser, execution, "running")
     assert problems(browser) == []
 
 

@@ -177,6 +177,10 @@ def test_a_list_tells_what_waits_and_what_is_paused_from_what_works(beep: Beep, 
         (works, "running"),
     ]
     assert {row[4] for row in rows} == {"UTC"}
+    for standing, chosen in {"waiting": [waits], "paused": [paused], "running": [paused, waits, works]}.items():
+        assert [line.split()[0] for line in beep("list", "--status", standing).out.splitlines()] == chosen
+    page = beep("list", "--status", "running", "--limit", 1).out
+    assert "more: beep list --status running --limit 1 --cursor" in page
 
 
 def test_executions_are_told_apart_by_what_they_are_about(beep: Beep, configured: Database) -> None:

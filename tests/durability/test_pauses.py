@@ -14,7 +14,7 @@ from beep_orchestration.children import Children
 from beep_orchestration.claims import Claim
 from beep_orchestration.errors import DatabaseUnavailableError, WorkflowStateError
 from beep_orchestration.ids import WorkflowExecutionId
-from beep_orchestration.models import RESUME_SIGNAL, Wait
+from beep_orchestration.models import RESUME_SIGNAL, ExecutionStatus, Standing, Wait
 from beep_orchestration.parking import Parked, park
 from beep_orchestration.persistence import Database
 from beep_orchestration.service import WorkflowService
@@ -34,7 +34,7 @@ from tests.durability.workflow import (
     start,
     statuses,
 )
-from tests.factories import ORGANIZATION
+from tests.factories import ORGANIZATION, ended
 from tests.postgres import opened
 from tests.waiting import wait_until
 
@@ -155,6 +155,38 @@ def test_what_is_paused_with_others_is_not_resumed_alone(
     assert [wait.signals for wait in service.get_status(execution).waiting_for] == [(RESUME_SIGNAL,)]
     assert service.resume(execution).pauses == before.pauses  # its own has ended, which the answer has no more
     assert service.end_organization_pause(everyone=everyone)
+
+
+def test_executions_are_chosen_by_the_word_with_which_they_are_shown(
+    database: Database, service: WorkflowService
+) -> None:
+    ids = [start(database) for _ in range(4)]
+    _, held_back, paused, review = ids
+    with database.transaction() as tables:
+        for status in (ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED):
+            ended(tables, status)
+    service.pause_organization()
+    for execution, signals in [(held_back, (RESUME_SIGNAL,)), (review, ("approve", "reject"))]:
+        held = claim(database, execution, f"run-of-{execution}")
+        with database.transaction() as tables:
+            wait = Wait(activity_name="gate", signals=signals, since=tables.executions.load_clock())
+            assert park(tables, held, (wait,))
+    _are_shown_as_chosen(service, running={*ids}, waiting=set(), paused={*ids})
+    service.end_organization_pause()
+    service.pause(paused)
+    _are_shown_as_chosen(service, running={*ids}, waiting={review}, paused={paused})
+    service.pause(review)
+    _are_shown_as_chosen(service, running={*ids}, waiting=set(), paused={paused, review})
+
+
+def _are_shown_as_chosen(service: WorkflowService, **expected: set[WorkflowExecutionId]) -> None:
+    """`running` are all that run; of the others a list has those which a status calls so, and all of them."""
+    everything = service.list().executions
+    for standing in Standing:
+        chosen = {found.execution_id for found in service.list(status=standing).executions}
+        assert chosen == expected.get(standing, chosen), standing
+        if standing is not Standing.RUNNING:
+            assert chosen == {found.execution_id for found in everything if found.standing is standing}
 
 
 def test_what_was_cancelled_is_resumed_into_the_pause_of_its_organization(

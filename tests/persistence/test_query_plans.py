@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from beep_orchestration.ids import WorkflowActivityId, WorkflowExecutionId, WorkflowRunId
-from beep_orchestration.models import Checkpoint, ExecutionStatus
+from beep_orchestration.models import Checkpoint, Standing
 from beep_orchestration.persistence import Database, WorkflowPersistence
 from tests.factories import ERROR, ORGANIZATION
 from tests.postgres import TEMPLATE, PostgresServer, opened
@@ -213,7 +213,13 @@ QUESTIONS = [
     Question("later page", _page, f"ix_{EXECUTION}_newest", 20 * PER_STATUS),
     Question(
         "page of the running",
-        lambda t: t.statuses.list_newest(ORGANIZATION, limit=10, status=ExecutionStatus.RUNNING),
+        lambda t: t.statuses.list_newest(ORGANIZATION, limit=10, standing=Standing.RUNNING),
+        f"ix_{EXECUTION}_launch_at",
+        RUNNING + 10 * PER_STATUS,
+    ),
+    Question(
+        "page of those that wait",
+        lambda t: t.statuses.list_newest(ORGANIZATION, limit=10, standing=Standing.WAITING),
         f"ix_{EXECUTION}_launch_at",
         RUNNING + 10 * PER_STATUS,
     ),
