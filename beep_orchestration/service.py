@@ -635,6 +635,7 @@ class WorkflowService:
     def _status(self, row: StatusRow) -> WorkflowStatus:
         execution, run_ids = row.execution, row.dagster_run_ids
         stages = _in_order(execution)
+        paused_at = execution.paused_at if execution.status is ExecutionStatus.RUNNING else None
         return WorkflowStatus(
             execution_id=execution.id,
             organization_id=execution.organization_id,
@@ -654,8 +655,8 @@ class WorkflowService:
             completed_at=execution.completed_at,
             waiting_for=_awaited(execution),
             pauses=row.pauses,
-            paused_at=execution.paused_at,
-            paused_for=None if execution.paused_at is None else execution.checkpoint.paused_for,
+            paused_at=paused_at,
+            paused_for=None if paused_at is None else execution.checkpoint.paused_for,
             error=execution.error,
             dagster_run_ids=run_ids,
             dagster_url=self._dagster.run_url(run_ids[-1]) if run_ids else None,
@@ -663,8 +664,11 @@ class WorkflowService:
 
 
 def _awaited(execution: ExecutionRow) -> tuple[Wait, ...]:
-    """What lets the execution go on. Without a pause of its own that is no `resume`, whatever pause it parked for."""
-    waits = execution.checkpoint.waiting_for
+    """What lets the execution go on. Without a pause of its own that is no `resume`, whatever pause it parked for.
+
+    What has ended waits for nothing; its checkpoint keeps the waits, for a resume.
+    """
+    waits = execution.checkpoint.waiting_for if execution.status is ExecutionStatus.RUNNING else ()
     return tuple(wait for wait in waits if execution.paused_at is not None or wait.signals != (RESUME_SIGNAL,))
 
 

@@ -344,6 +344,7 @@ def test_a_paused_execution_can_be_cancelled_or_resumed(database: Database, serv
         service.signal(execution, "pause", {})
         assert service.get_status(execution).paused_at is not None
     assert service.cancel(first).cancelled_now
+    assert service.get_status(first).paused_at is None
     assert service.resume(second).paused_at is None
     with pytest.raises(WorkflowStateError):
         service.signal(first, "resume", {})

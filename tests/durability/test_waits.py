@@ -300,6 +300,7 @@ def test_a_parked_execution_can_be_cancelled_and_takes_no_signal_then(
     execution = start(database)
     parked(database, execution, signals=["approve"])
     assert service.cancel(execution).cancelled_now
+    assert service.get_status(execution).waiting_for == ()
     assert not is_due(database, execution)
     with pytest.raises(WorkflowStateError):
         service.signal(execution, "approve", ANSWER)
