@@ -404,7 +404,7 @@ class WorkflowService:
             rows = tables.statuses.list_newest(
                 self._organization_id,
                 limit=_checked_limit(limit),
-                standing=None if status is None else Standing(status),
+                status=status,
                 workflow_type=workflow_type,
                 parent_id=None if parent_execution_id is None else WorkflowExecutionId(parent_execution_id),
                 before=None if cursor is None else _parse_cursor(cursor),

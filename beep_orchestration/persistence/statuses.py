@@ -52,15 +52,15 @@ class Statuses:
         organization_id: OrganizationId,
         *,
         limit: int,
-        standing: Standing | None = None,
+        status: ExecutionStatus | Standing | None = None,
         workflow_type: str | None = None,
         parent_id: WorkflowExecutionId | None = None,
         before: tuple[datetime, WorkflowExecutionId] | None = None,
     ) -> list[StatusRow]:
         """A page of executions, newest first; `before` is the start time and id of the last one of the page before."""
         statement = _STATUSES.where(execution.c.organization_id == organization_id)
-        if standing is not None:
-            statement = statement.where(_stands(standing))
+        if status is not None:
+            statement = statement.where(_stands(Standing(status)))
         if workflow_type is not None:
             statement = statement.where(execution.c.workflow_type == workflow_type)
         if parent_id is not None:

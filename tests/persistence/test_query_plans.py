@@ -213,13 +213,13 @@ QUESTIONS = [
     Question("later page", _page, f"ix_{EXECUTION}_newest", 20 * PER_STATUS),
     Question(
         "page of the running",
-        lambda t: t.statuses.list_newest(ORGANIZATION, limit=10, standing=Standing.RUNNING),
+        lambda t: t.statuses.list_newest(ORGANIZATION, limit=10, status=Standing.RUNNING),
         f"ix_{EXECUTION}_launch_at",
         RUNNING + 10 * PER_STATUS,
     ),
     Question(
         "page of those that wait",
-        lambda t: t.statuses.list_newest(ORGANIZATION, limit=10, standing=Standing.WAITING),
+        lambda t: t.statuses.list_newest(ORGANIZATION, limit=10, status=Standing.WAITING),
         f"ix_{EXECUTION}_launch_at",
         RUNNING + 10 * PER_STATUS,
     ),
