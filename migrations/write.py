@@ -9,11 +9,10 @@ import tempfile
 from pathlib import Path
 
 from alembic import command
-from alembic.config import Config
 
 from beep_orchestration import embedded
 from beep_orchestration.persistence import Database
-from beep_orchestration.persistence.schema import EXPECTED_REVISION, MIGRATIONS, migrate
+from beep_orchestration.persistence.schema import EXPECTED_REVISION, alembic_config, migrate
 
 
 def main(message: str) -> None:
@@ -26,12 +25,13 @@ def main(message: str) -> None:
     try:
         migrate(database.engine)
         revision = f"{int(EXPECTED_REVISION) + 1:04}"
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
         with database.engine.connect() as connection:
-            config.attributes["connection"] = connection
             command.revision(
-                config, message, autogenerate=True, rev_id=revision, process_revision_directives=_only_if_changed
+                alembic_config(connection),
+                message,
+                autogenerate=True,
+                rev_id=revision,
+                process_revision_directives=_only_if_changed,
             )
     finally:
         database.close()
@@ -43,7 +43,8 @@ def main(message: str) -> None:
 def _only_if_changed(_context: object, _revision: object, directives: list[object]) -> None:
     script = directives[0]
     if script.upgrade_ops.is_empty():  # type: ignore[attr-defined]
-        sys.exit("tables.py and the migrations agree: nothing to write")
+        print("tables.py and the migrations agree: nothing to write")  # noqa: T201
+        sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
 """Which revision of the schema a database has, and how it gets to the one that this code needs."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, inspect, text
 
 from beep_orchestration.errors import ConfigurationError, SchemaVersionError
 from beep_orchestration.persistence.driver_errors import unavailability
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 EXPECTED_REVISION = "0007"
 VERSION_TABLE = "knowledge_workflow_alembic_version"
@@ -46,13 +50,10 @@ def migrate(engine: Engine, revision: str = "head") -> None:
     Raises `SchemaVersionError` if the schema is newer than this code knows, and `DatabaseUnavailableError`.
     """
     from alembic import command  # noqa: PLC0415 - only migrating needs Alembic
-    from alembic.config import Config  # noqa: PLC0415
     from alembic.util import CommandError  # noqa: PLC0415
 
     if not (MIGRATIONS / "env.py").exists():
         raise ConfigurationError(f"no migrations in {MIGRATIONS.name}/: run from a checkout of the project")
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
     with unavailability(engine), engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         found = current_revision(connection)
@@ -60,7 +61,7 @@ def migrate(engine: Engine, revision: str = "head") -> None:
             raise SchemaVersionError(
                 found, EXPECTED_REVISION, "update beep_orchestration: its code is older than the schema"
             )
-        config.attributes["connection"] = connection
+        config = alembic_config(connection)
         try:
             if revision == "base":
                 command.downgrade(config, revision)
@@ -68,3 +69,13 @@ def migrate(engine: Engine, revision: str = "head") -> None:
                 command.upgrade(config, revision)
         except CommandError as error:
             raise SchemaVersionError(found, EXPECTED_REVISION, f"Alembic says: {error}") from error
+
+
+def alembic_config(connection: Connection) -> "Config":
+    """What Alembic's commands take: our migrations, on that connection."""
+    from alembic.config import Config  # noqa: PLC0415 - only migrating needs Alembic
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))  # which begins an interpolation
+    config.attributes["connection"] = connection
+    return config

@@ -1,5 +1,7 @@
 """Migrations: they make what `tables.py` says, leave nothing behind, and many callers make one schema."""
 
+import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -10,13 +12,19 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from beep_orchestration.errors import ConfigurationError
 from beep_orchestration.persistence import Database, schema
-from beep_orchestration.persistence.schema import EXPECTED_REVISION, MIGRATIONS, VERSION_TABLE, check_schema, migrate
+from beep_orchestration.persistence.schema import (
+    EXPECTED_REVISION,
+    MIGRATIONS,
+    VERSION_TABLE,
+    alembic_config,
+    check_schema,
+    migrate,
+)
 from beep_orchestration.tables import metadata
 from tests.factories import accepted
 from tests.postgres import opened
@@ -31,11 +39,19 @@ def empty_database(empty_database_url: str) -> Iterator[Database]:
         yield database
 
 
-def _alembic(connection: Connection) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    return config
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """What `make migration` reads and writes, in a folder of its own, whose name is no plain word."""
+    copy = tmp_path / "a 100% copy"
+    for folder in ("beep_orchestration", "migrations"):
+        shutil.copytree(MIGRATIONS.parent / folder, copy / folder)
+    return copy
+
+
+def _write(checkout: Path, message: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "migrations/write.py", message]
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
 
 
 def _describe(connection: Connection) -> Description:
@@ -74,7 +90,7 @@ def _everything(connection: Connection) -> set[str]:
 
 def test_alembic_finds_no_difference_between_models_and_migrations(database: Database) -> None:
     with database.engine.begin() as connection:
-        command.check(_alembic(connection))
+        command.check(alembic_config(connection))
 
 
 def test_migrations_make_exactly_what_the_models_say(database: Database, empty_database: Database) -> None:
@@ -122,7 +138,7 @@ def test_tables_of_other_programs_are_left_alone(empty_database: Database) -> No
         connection.execute(text("CREATE TABLE runs (id int)"))
     migrate(empty_database.engine)
     with empty_database.engine.begin() as connection:
-        command.check(_alembic(connection))
+        command.check(alembic_config(connection))
     migrate(empty_database.engine, "base")
     with empty_database.engine.connect() as connection:
         assert {"runs", "alembic_version"} <= _everything(connection)
@@ -198,3 +214,29 @@ def test_a_checkout_without_migrations_is_named(
     monkeypatch.setattr(schema, "MIGRATIONS", tmp_path)
     with pytest.raises(ConfigurationError, match="checkout"):
         migrate(empty_database.engine)
+
+
+def test_the_migration_for_changed_tables_is_written(checkout: Path) -> None:
+    tables = checkout / "beep_orchestration" / "tables.py"
+    column = '    Column("current_activity", Text),\n'
+    before = tables.read_text()
+    assert before.count(column) == 1
+    tables.write_text(before.replace(column, column + '    Column("mood", Text, comment="how it feels"),\n'))
+    written = _write(checkout, "A mood")
+    assert written.returncode == 0, written.stderr
+    following = f"{int(EXPECTED_REVISION) + 1:04}"
+    assert f"set EXPECTED_REVISION to '{following}'" in written.stdout
+    migration = (checkout / "migrations" / "versions" / f"{following}_a_mood.py").read_text()
+    assert migration.startswith('"""A mood."""')
+    assert f"down_revision = '{EXPECTED_REVISION}'" in migration
+    assert "op.add_column('knowledge_workflow_execution', sa.Column('mood', sa.Text()" in migration
+    assert "op.drop_column('knowledge_workflow_execution', 'mood')" in migration
+
+
+def test_without_a_change_no_migration_is_written(checkout: Path) -> None:
+    present = sorted((checkout / "migrations" / "versions").iterdir())
+    written = _write(checkout, "nothing")
+    assert written.returncode == 0, written.stderr
+    assert "nothing to write" in written.stdout
+    assert "EXPECTED_REVISION" not in written.stdout
+    assert sorted((checkout / "migrations" / "versions").iterdir()) == present
