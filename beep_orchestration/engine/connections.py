@@ -1,12 +1,20 @@
-"""Connections of Dagster's storage are tested before they are used, unless they were in use a moment ago."""
+"""Connections of Dagster's storage are tested before they are used, unless they were in use a moment ago.
+
+One that is lost while it is in use raises one of `LOST`.
+"""
 
 import math
 import time
 
 from sqlalchemy import Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from beep_orchestration.engine.dagster_internals import DagsterPostgresException
+
+LOST = (OperationalError, InterfaceError, DagsterPostgresException)
+"""What is raised when the database does not answer; the last one when Dagster has given up connecting."""
 
 _TRUSTED_SECONDS = 0.1
 """No PostgreSQL server is stopped and started again in that time, so a connection that works now has not been lost."""

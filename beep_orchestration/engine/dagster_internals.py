@@ -25,12 +25,14 @@ from dagster._core.storage.compute_log_manager import CapturedLogContext, Comput
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, LocalComputeLogManager
+from dagster._core.storage.runs.schema import RunsTable
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserialize_value, serialize_value
 from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster._utils.hosted_user_process import recon_repository_from_origin
 from dagster._utils.interrupts import capture_interrupts
+from dagster_postgres.utils import DagsterPostgresException
 from dagster_shared.error import SerializableErrorInfo
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "ConfigurableClassData",
     "DagsterEvent",
     "DagsterLaunchFailedError",
+    "DagsterPostgresException",
     "DagsterStorage",
     "InstanceRef",
     "LaunchRunContext",
@@ -53,6 +56,7 @@ __all__ = [
     "RepositoryPythonOrigin",
     "ResumeRunContext",
     "RunLauncher",
+    "RunsTable",
     "SerializableErrorInfo",
     "SqlEventLogStorageTable",
     "SubmitRunContext",

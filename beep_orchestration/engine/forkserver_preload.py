@@ -33,7 +33,7 @@ from beep_orchestration.engine.dagster_internals import (
     recon_repository_from_origin,
 )
 from beep_orchestration.engine.forkserver_protocol import ForkServerSettings
-from beep_orchestration.engine.storage import PooledEventLogStorage, PooledRunStorage, rehearsing
+from beep_orchestration.engine.storage import PooledEventLogStorage
 from beep_orchestration.errors import ConfigurationError
 
 Hook = Callable[[], object]
@@ -156,9 +156,9 @@ _JOB = reconstructable(_rehearsal)
 
 def _rehearse(instance: DagsterInstance) -> None:
     """Pay here what the first run of a process pays: imports, type checks, serialisers, and compiled statements."""
-    runs, events = instance.run_storage, instance.event_log_storage
-    if isinstance(runs, PooledRunStorage) and isinstance(events, PooledEventLogStorage):
-        with rehearsing(runs, events), execute_job(_JOB, instance, raise_on_error=True) as run:
+    events = instance.event_log_storage
+    if isinstance(events, PooledEventLogStorage):
+        with events.rehearsing(), execute_job(_JOB, instance, raise_on_error=True) as run:
             events.store_together(events.get_logs_for_run(run.run_id))
         instance.compute_log_manager.delete_logs(prefix=[run.run_id])
     else:

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -15,6 +16,7 @@ from typing import NoReturn
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 
+from beep_orchestration.engine.connections import LOST
 from beep_orchestration.engine.coordinator import PromptRunCoordinator
 from beep_orchestration.engine.dagster_internals import (
     capture_interrupts,
@@ -26,6 +28,7 @@ from beep_orchestration.engine.launcher_worker import WORKER_TAG, WorkerExit, Wo
 from beep_orchestration.engine.storage import PooledEventLogStorage
 
 REPORT_SECONDS = 60
+_RETRY_SECONDS = 0.5
 
 
 def live_as(main: Callable[[], int]) -> NoReturn:
@@ -81,20 +84,39 @@ def report_death(
 ) -> int:
     """Tell Dagster that the run's worker has died, and finish the run unless that is for run monitoring to decide.
 
-    A run that has finished, or has another worker by now, is not changed.
+    A run that has finished, or has another worker by now, is not changed. Tried again for a minute if the database does
+    not answer.
     """
     signal.alarm(REPORT_SECONDS)
-    with instance:
+    message = f"Run worker {identity.pid} on {identity.host} {worker_exit.describe()}."
+
+    def tell() -> None:
         run = instance.get_run_by_id(request.run_id)
-        if run is None:
-            return 0
-        abandoned = not run.is_finished and run.tags.get(WORKER_TAG) == identity.model_dump_json()
-        message = f"Run worker {identity.pid} on {identity.host} {worker_exit.describe()}."
-        if abandoned or worker_exit.was_killed:
+        if run is not None and (worker_exit.was_killed or _is_abandoned(run, identity)):
             instance.report_engine_event(message, run)
-        if abandoned:
+
+    def finish() -> None:
+        run = instance.get_run_by_id(request.run_id)
+        if run is not None and _is_abandoned(run, identity):
             _finish(instance, run, message)
+
+    with instance:
+        _until_the_database_answers(tell)
+        _until_the_database_answers(finish)
     return 0
+
+
+def _until_the_database_answers(report: Callable[[], None]) -> None:
+    while True:
+        try:
+            return report()
+        except LOST:
+            traceback.print_exc()
+            time.sleep(_RETRY_SECONDS)
+
+
+def _is_abandoned(run: DagsterRun, identity: WorkerIdentity) -> bool:
+    return not run.is_finished and run.tags.get(WORKER_TAG) == identity.model_dump_json()
 
 
 def _finish(instance: DagsterInstance, run: DagsterRun, message: str) -> None:

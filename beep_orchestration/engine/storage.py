@@ -3,7 +3,7 @@
 import atexit
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -14,7 +14,7 @@ from dagster_postgres import (
     PostgresRunStorage,
     PostgresScheduleStorage,
 )
-from sqlalchemy import Connection, Engine, create_engine, make_url
+from sqlalchemy import Connection, Engine, create_engine, make_url, select
 
 from beep_orchestration import embedded
 from beep_orchestration.engine.connections import replace_lost_connections
@@ -24,9 +24,11 @@ from beep_orchestration.engine.dagster_internals import (
     ConfigurableClassData,
     DagsterEvent,
     DagsterStorage,
+    RunsTable,
     SqlEventLogStorageTable,
 )
 from beep_orchestration.engine.event_groups import EventGroups
+from beep_orchestration.engine.transactions import one_transaction, transaction_under_way
 from beep_orchestration.persistence import Database
 from beep_orchestration.persistence.schema import migrate
 from beep_orchestration.settings import load_settings, with_driver
@@ -40,13 +42,12 @@ class PooledRunStorage(PostgresRunStorage):
 
     def __init__(self, postgres_url: str, engine: Engine) -> None:
         self._has_run_stats = False
-        self.rehearsal: Connection | None = None
         super().__init__(postgres_url)
         self._engine = engine
 
     def connect(self) -> AbstractContextManager[Connection]:
-        """As in Dagster, except while `rehearsing`."""
-        return super().connect() if self.rehearsal is None else nullcontext(self.rehearsal)
+        """As in Dagster, except within `one_transaction`."""
+        return transaction_under_way() or super().connect()
 
     def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
         """As in Dagster, which gives the webserver connections of its own; these are tested before use too."""
@@ -61,15 +62,20 @@ class PooledRunStorage(PostgresRunStorage):
 
     def handle_run_event(self, run_id: str, event: DagsterEvent, update_timestamp: datetime | None = None) -> None:
         """As in Dagster, except that a run that has begun does not become one that is about to begin."""
-        if event.event_type is DagsterEventType.PIPELINE_STARTING:
-            run = self._get_run_by_id(run_id)
-            if run is not None and run.status not in _NOT_BEGUN:
-                return
-        super().handle_run_event(run_id, event, update_timestamp)
+        with one_transaction(self.connect) as connection:
+            if event.event_type is not DagsterEventType.PIPELINE_STARTING or not _has_begun(connection, run_id):
+                super().handle_run_event(run_id, event, update_timestamp)
 
     def dispose(self) -> None:
         """Close the idle connections; the storage stays usable."""
         self._engine.dispose()
+
+
+def _has_begun(connection: Connection, run_id: str) -> bool:
+    """The answer stays true until the transaction ends: the row is locked, as an update of the status locks it."""
+    statement = select(RunsTable.c.status).where(RunsTable.c.run_id == run_id).with_for_update(key_share=True)
+    status = connection.execute(statement).scalar()
+    return status is not None and DagsterRunStatus(status) not in _NOT_BEGUN
 
 
 class PooledEventLogStorage(PostgresEventLogStorage):
@@ -78,7 +84,6 @@ class PooledEventLogStorage(PostgresEventLogStorage):
     def __init__(self, postgres_url: str, engine: Engine, runs: PooledRunStorage) -> None:
         self._groups: EventGroups | None = None
         self._runs = runs
-        self.rehearsal: Connection | None = None
         super().__init__(postgres_url)
         self._engine = engine
 
@@ -98,16 +103,25 @@ class PooledEventLogStorage(PostgresEventLogStorage):
             groups.close()
 
     def store_event(self, event: EventLogEntry) -> None:
-        """As in Dagster, except that nobody is notified, for nobody listens: one statement instead of two, or none."""
+        """As in Dagster, except that nobody is notified, for nobody listens: one statement instead of two, or none.
+
+        An event that gives its run a status is stored with that status, or neither of them is.
+        """
         if event.is_dagster_event and event.dagster_event_type in _OF_ASSETS:
             super().store_event(event)
+        elif self.handles_run_events_in_store_event and _is_of_a_job(event):
+            self._store_with_status(event)
         elif self._groups is None:
             self.store_together([event])
         else:
             self._groups.add(event)
-        if self.handles_run_events_in_store_event and event.is_dagster_event and event.get_dagster_event().is_job_event:
-            happened_at = datetime.fromtimestamp(event.timestamp, tz=UTC)
+
+    def _store_with_status(self, event: EventLogEntry) -> None:
+        happened_at = datetime.fromtimestamp(event.timestamp, tz=UTC)
+        with one_transaction(self._connect):  # what waits in groups is stored before it begins, to stay in any case
             self._runs.handle_run_event(event.run_id, event.get_dagster_event(), happened_at)
+            # Last, after all waiting for locks: sensors read by id, and may miss one that is committed after a higher.
+            self.store_together([event])
 
     @property
     def handles_run_events_in_store_event(self) -> bool:
@@ -131,23 +145,18 @@ class PooledEventLogStorage(PostgresEventLogStorage):
         return self._pooled()
 
     def _pooled(self) -> AbstractContextManager[Connection]:
-        return super()._connect() if self.rehearsal is None else nullcontext(self.rehearsal)
+        return transaction_under_way() or super()._connect()
 
-
-@contextmanager
-def rehearsing(runs: PooledRunStorage, events: PooledEventLogStorage) -> Iterator[None]:
-    """Within the block what these storages store is one transaction, which is rolled back at the end; one thread only.
-
-    It compiles the statements of a run in a process that is to be forked.
-    """
-    with events.index_connection() as pooled:
-        connection = pooled.execution_options(isolation_level="READ COMMITTED")
-        runs.rehearsal = events.rehearsal = connection
-        try:
+    @contextmanager
+    def rehearsing(self) -> Iterator[None]:
+        """Within the block this thread stores nothing for good: it is for a process to compile its statements."""
+        with one_transaction(self._connect) as connection:
             yield
-        finally:
-            runs.rehearsal = events.rehearsal = None
             connection.rollback()
+
+
+def _is_of_a_job(event: EventLogEntry) -> bool:
+    return event.is_dagster_event and event.get_dagster_event().is_job_event
 
 
 class PooledScheduleStorage(PostgresScheduleStorage):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.code_pointer import FileCodePointer
@@ -21,6 +22,8 @@ from dagster._core.workspace.load_target import PythonFileTarget
 from beep_orchestration.engine.launcher import PreloadedRunLauncher
 from beep_orchestration.engine.launcher_process import find_start_time
 from beep_orchestration.engine.launcher_worker import WORKER_TAG, WorkerIdentity
+from beep_orchestration.models import Json
+from beep_orchestration.settings import load_settings
 from tests.waiting import wait_until
 
 LOCATION_FILE = Path(__file__).with_name("location.py")
@@ -234,6 +237,16 @@ def installations(folder: Path) -> Iterator[Installations]:
         target = PythonFileTarget(str(location_file), None, str(folder), None)
         with WorkspaceProcessContext(instance, target) as code_server:
             yield Installations(home, code_server)
+
+
+@contextmanager
+def workflow_storage(database_url: str) -> Iterator[Json]:
+    """Our storage, on that database, as `dagster.yaml` has it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BEEP_DATABASE_URL", database_url)
+        load_settings.cache_clear()
+        yield {"custom": {"module": "beep_orchestration.engine.storage", "class": "WorkflowStorage", "config": {}}}
+    load_settings.cache_clear()
 
 
 def _write_settings(home: Path, launcher: Mapping[str, object], settings: Mapping[str, object]) -> None:

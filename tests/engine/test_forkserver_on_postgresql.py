@@ -5,24 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from dagster import DagsterRunStatus
+from dagster import DagsterEventType, DagsterRunStatus
+from psycopg import connect
 
-from beep_orchestration.models import Json
-from beep_orchestration.settings import load_settings
 from tests.durability.workflow import end_sessions
-from tests.engine.installation import Installation, Installations, descriptors, sockets
+from tests.engine.installation import Installation, Installations, descriptors, sockets, workflow_storage
 from tests.postgres import PostgresServer
 from tests.waiting import wait_until
-
-
-@contextmanager
-def workflow_storage(database_url: str) -> Iterator[Json]:
-    """Our storage, on that database, as `dagster.yaml` has it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BEEP_DATABASE_URL", database_url)
-        load_settings.cache_clear()
-        yield {"custom": {"module": "beep_orchestration.engine.storage", "class": "WorkflowStorage", "config": {}}}
-    load_settings.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +88,50 @@ def test_with_retries_dagster_looks_at_what_ends_a_run_and_marks_one_that_it_wil
     ):
         run_id = fail(dagster)
         wait_until(lambda: "dagster/will_retry" in dagster.run(run_id).tags, description="the run is marked")
+
+
+@contextmanager
+def losing_sessions_that_fail_a_run(database_url: str, times: int) -> Iterator[None]:
+    """Within the block PostgreSQL ends the sessions that would give a run the status, so often."""
+    with connect(database_url, autocommit=True) as connection:
+        connection.execute("CREATE SEQUENCE losses")
+        connection.execute(
+            "CREATE FUNCTION lose_session() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "  # type: ignore[arg-type]
+            f"IF nextval('losses') <= {times} THEN PERFORM pg_terminate_backend(pg_backend_pid()); "
+            "PERFORM pg_sleep(60); END IF; RETURN NEW; END $$"
+        )
+        connection.execute(
+            "CREATE TRIGGER lose_session BEFORE UPDATE ON runs "
+            "FOR EACH ROW WHEN (NEW.status = 'FAILURE') EXECUTE FUNCTION lose_session()"
+        )
+        yield
+        connection.execute("DROP FUNCTION lose_session CASCADE")
+        connection.execute("DROP SEQUENCE losses")
+
+
+def losses(database_url: str) -> int:
+    with connect(database_url, autocommit=True) as connection:
+        row = connection.execute("SELECT last_value FROM losses").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_a_death_is_reported_when_the_database_answers_again(dagster: Installation, database_url: str) -> None:
+    with losing_sessions_that_fail_a_run(database_url, 2):
+        run_id, _ = dagster.launch("die")
+        dagster.wait_for_status(run_id, DagsterRunStatus.FAILURE)
+        assert losses(database_url) == 3
+    assert len([message for message in dagster.messages(run_id) if "was killed by" in message]) == 1
+    assert len(dagster.instance.all_logs(run_id, of_type=DagsterEventType.RUN_FAILURE)) == 1
+
+
+def test_a_run_that_has_ended_before_its_workers_death_could_be_reported_is_not_changed(
+    dagster: Installation, database_url: str
+) -> None:
+    with losing_sessions_that_fail_a_run(database_url, 1_000):
+        run_id, _ = dagster.launch("die")
+        wait_until(lambda: losses(database_url) > 1, description="the death could not be reported")
+        wait_until(lambda: len(dagster.children(of_a_run=False)) == 2, description="a reporter and a spare")
+        dagster.instance.report_run_canceled(dagster.run(run_id))
+        wait_until(lambda: len(dagster.children(of_a_run=False)) == 1, description="the reporter has ended")
+    assert dagster.run(run_id).status is DagsterRunStatus.CANCELED
