@@ -72,6 +72,28 @@ def test_a_url_that_cannot_be_read_is_refused_without_being_repeated() -> None:
     assert PASSWORD not in "".join(traceback.format_exception(refusal.value))
 
 
+def test_a_parameter_that_is_none_of_libpqs_is_refused_by_its_name() -> None:
+    with pytest.raises(ConfigurationError, match=r'^BEEP_DATABASE_URL: .*"colour".*; correct') as refusal:
+        Database(f"postgresql://beep:{PASSWORD}@host/database?sslmode=require&colour=red")
+    assert PASSWORD not in "".join(traceback.format_exception(refusal.value))
+
+
+def test_a_role_that_may_not_make_tables_is_told_what_it_lacks(
+    postgres: PostgresServer, empty_database_url: str
+) -> None:
+    """As one that somebody else's database was given to, since PostgreSQL 15."""
+    postgres.execute(sql.SQL("CREATE ROLE guest LOGIN"))
+    try:
+        url = make_url(empty_database_url).set(username="guest").render_as_string(hide_password=False)
+        with (
+            opened(url) as database,
+            pytest.raises(ConfigurationError, match=r"permission denied for schema public .* owner of the database"),
+        ):
+            migrate(database.engine)
+    finally:
+        postgres.execute(sql.SQL("DROP ROLE guest"))
+
+
 def _save_and_fail(database: Database, new: NewExecution) -> None:
     with database.transaction() as tables:
         assert tables.executions.save(new)
