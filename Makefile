@@ -8,6 +8,9 @@ MODEL := $(VENV)/.model
 BENCH := .venv-bench
 PREFECT := .venv-bench-prefect
 
+# The services, and the tests, are many processes: they load modules that were compiled once, whatever the user's setting.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo up test bench scores faults lint types imports check migration lock clean
 

@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from enum import EnumType
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -130,20 +131,26 @@ def _resolve(name: str) -> Any:
     return value
 
 
+@cache
+def _users() -> list[tuple[ast.Module, dict[str, str]]]:
+    """The modules that use Dagster's public names, and what they call them."""
+    return [(tree, names) for tree in TREES.values() if (names := _public_names(tree))]
+
+
+@cache
 def _uses() -> set[str]:
     """The full names of all Dagster expressions: `dagster.DagsterRunStatus.FAILURE`."""
     found: set[str] = set()
-    for tree in TREES.values():
-        names = _public_names(tree)
+    for tree, names in _users():
         found |= {name for node in ast.walk(tree) if (name := _dagster_name(node, names)).count(".")}
     return found
 
 
+@cache
 def _calls() -> set[tuple[str, tuple[str, ...]]]:
     """The keywords with which we call Dagster names, for calls with any."""
     found: set[tuple[str, tuple[str, ...]]] = set()
-    for tree in TREES.values():
-        names = _public_names(tree)
+    for tree, names in _users():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and (name := _dagster_name(node.func, names)):
                 keywords = tuple(sorted(keyword.arg for keyword in node.keywords if keyword.arg))
@@ -151,11 +158,11 @@ def _calls() -> set[tuple[str, tuple[str, ...]]]:
     return found
 
 
+@cache
 def _reads() -> set[tuple[str, str]]:
     """The attributes that our functions read of parameters annotated with a Dagster type."""
     found: set[tuple[str, str]] = set()
-    for tree in TREES.values():
-        names = _public_names(tree)
+    for tree, names in _users():
         for function in ast.walk(tree):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 found |= _reads_of(function, names)
