@@ -4,7 +4,6 @@ A run is a real run of a Dagster job in this process, or in one that is killed. 
 outlives the processes.
 """
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +29,7 @@ from beep_orchestration.workflow_types import WORKFLOW_TYPES, ActivityType, Work
 from beep_orchestration.workflows import STAGE_RESOURCES, WORKFLOW_JOBS, Stage, stage_op, workflow_job
 from tests.durability.workflow import end_leases
 from tests.factories import ORGANIZATION
+from tests.processes import started
 
 Body = Callable[[Stage], Any]
 Closing = Callable[[Stage, list[Any]], Any]
@@ -138,9 +138,6 @@ for _job, _type in ((case, CASE), (longer_case, LONGER)):  # no other test meets
     WORKFLOW_JOBS.remove(_job)
     del WORKFLOW_TYPES[_type.name]
 
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["tests.conformance.owners"])
-
 
 @dataclass
 class Owners:
@@ -172,8 +169,7 @@ class Owners:
     def own_and_die(self, execution: WorkflowExecutionId, body: Body, point: FaultPoint, subject: str) -> None:
         """A run whose process is killed at a fault point for that subject; then the time of its lease is over."""
         environment = {name: value for name, value in os.environ.items() if name.startswith("BEEP_")}
-        process = _processes.Process(target=_own_and_die, args=(environment, execution, body, point, subject))
-        process.start()
+        process = started(_own_and_die, environment, execution, body, point, subject)
         process.join(_LONGEST_DEATH_SECONDS)
         assert process.exitcode == -signal.SIGKILL, f"the fault was not reached: exit code {process.exitcode}"
         end_leases(self.database, execution)
@@ -202,8 +198,7 @@ class Owners:
     def elsewhere(self, call: Callable[..., None], *arguments: Any) -> None:
         """Call a function of a module in another process."""
         environment = {name: value for name, value in os.environ.items() if name.startswith("BEEP_")}
-        process = _processes.Process(target=_call, args=(environment, call, arguments))
-        process.start()
+        process = started(_call, environment, call, arguments)
         process.join(_LONGEST_DEATH_SECONDS)
         assert process.exitcode == 0
 

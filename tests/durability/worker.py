@@ -1,6 +1,5 @@
 """A worker process that kills itself at a named fault point: what it leaves behind is what a crash leaves behind."""
 
-import multiprocessing
 import os
 import signal
 from functools import partial
@@ -12,9 +11,7 @@ from beep_orchestration.faults import FaultPoint
 from beep_orchestration.ids import WorkflowExecutionId
 from beep_orchestration.persistence import Database
 from tests.durability.workflow import AT_ONCE, STAGE, Number, running
-
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["tests.durability.worker"])
+from tests.processes import started
 
 
 def journalled(journal: Path, count: int) -> list[Activity[int]]:
@@ -41,8 +38,7 @@ def run_and_die(
     url: str, execution_id: WorkflowExecutionId, journal: Path, count: int, at: tuple[FaultPoint, str]
 ) -> None:
     """Run in a process of its own, which is killed when it reaches a fault point for that subject."""
-    process = _processes.Process(target=_work, args=(url, execution_id, journal, count, at))
-    process.start()
+    process = started(_work, url, execution_id, journal, count, at)
     process.join(60)
     assert process.exitcode == -signal.SIGKILL, f"the fault was not reached: exit code {process.exitcode}"
 
