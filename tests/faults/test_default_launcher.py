@@ -36,55 +36,49 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         yield made
 
 
-def test_02_killed_inside_an_activity(installation: Installation) -> None:
-    fault = installation.control.arm("inside_activity", "kill", subject="mentions-1")
-    execution_id = installation.start(document(3, 102, concurrency=1))
-    installation.control.wait_for(fault, LIMIT_SECONDS)
-    installation.wait_completed([execution_id], LIMIT_SECONDS)
-    assert installation.fork_servers() == []
-    assert installation.journal.calls(execution_id, "mentions-0") == 1
-    assert_sound(installation, [execution_id], faults=1)
-
-
-def test_07_killed_together_with_the_code_server(installation: Installation) -> None:
-    """Dagster alone shows such a run as started for ever."""
-    installation.wait_ready()
-    fault = installation.control.arm("inside_activity", "hang", subject="mentions-1")
-    execution_id = installation.start(document(3, 107))
-    proof = installation.control.wait_for(fault, LIMIT_SECONDS)
-    installation.kill("code server")
-    psutil.Process(proof.pid).kill()
-    installation.wait_completed([execution_id], LIMIT_SECONDS)
-    assert_sound(installation, [execution_id], faults=2)
-
-
-def test_10_stopped_past_its_lease_and_back_when_a_successor_works(installation: Installation) -> None:
-    installation.wait_ready()
-    fault = installation.control.arm("before_checkpoint_commit", "stop", subject="mentions-1")
-    execution_id = installation.start(document(3, 110, concurrency=1))
-    zombie = psutil.Process(installation.control.wait_for(fault, LIMIT_SECONDS).pid)
-    installation.wait_completed([execution_id], LIMIT_SECONDS)
+def test_02_one_is_killed_and_another_stopped_past_its_lease(installation: Installation) -> None:
+    """The other, case 10, is back when a successor works."""
+    control, named = installation.control, {key: installation.id_of(key) for key in ("killed", "stopped")}
+    kill = control.arm("inside_activity", "kill", subject="mentions-1", execution_id=named["killed"])
+    stop = control.arm("before_checkpoint_commit", "stop", subject="mentions-1", execution_id=named["stopped"])
+    killed, stopped = (
+        installation.start(document(3, seed, concurrency=1), idempotency_key=key)
+        for key, seed in (("killed", 102), ("stopped", 110))
+    )
+    zombie = psutil.Process(control.wait_for(stop, LIMIT_SECONDS).pid)
+    control.wait_for(kill, LIMIT_SECONDS)
+    installation.wait_completed([killed, stopped], LIMIT_SECONDS)
     zombie.resume()
     wait_until(lambda: _has_ended(zombie), 60, "the zombie has ended")
-    assert installation.service.get_status(execution_id).status is ExecutionStatus.COMPLETED
-    assert_sound(installation, [execution_id], faults=2)
+    assert installation.service.get_status(stopped).status is ExecutionStatus.COMPLETED
+    assert installation.journal.calls(killed, "mentions-0") == 1
+    assert installation.fork_servers() == []
+    assert_sound(installation, [killed, stopped], faults=3)
 
 
-def test_31_cancelled_while_the_code_server_is_dead_commits_nothing_and_resumes(installation: Installation) -> None:
-    """Dagster alone calls such a run cancelled after three minutes, and its process goes on to write."""
+def test_07_the_code_server_is_killed_with_one_and_another_is_cancelled_meanwhile(installation: Installation) -> None:
+    """Dagster alone shows the first as started for ever.
+
+    It calls the other, case 31, cancelled after three minutes, and its process goes on to write.
+    """
     installation.wait_ready()
-    fault = installation.control.arm("inside_activity", "pause", subject="mentions-1", seconds=3)
-    execution_id = installation.start(document(3, 131))
-    worker = psutil.Process(installation.control.wait_for(fault, LIMIT_SECONDS).pid)
+    control = installation.control
+    hang = control.arm("inside_activity", "hang", subject="mentions-1", execution_id=installation.id_of("hanging"))
+    killed = installation.start(document(3, 107), idempotency_key="hanging")
+    hanging = psutil.Process(control.wait_for(hang, LIMIT_SECONDS).pid)
+    pause = control.arm("inside_activity", "pause", subject="mentions-1", seconds=3)
+    cancelled = installation.start(document(3, 131))
+    worker = psutil.Process(control.wait_for(pause, LIMIT_SECONDS).pid)
     installation.kill("code server")
-    assert installation.service.cancel(execution_id).cancelled_now
-    kept = _checkpoints(installation, execution_id)
+    hanging.kill()
+    assert installation.service.cancel(cancelled).cancelled_now
+    kept = _checkpoints(installation, cancelled)
     wait_until(lambda: _has_ended(worker), 60, "the worker has ended by itself")
-    assert _checkpoints(installation, execution_id) == kept
+    assert _checkpoints(installation, cancelled) == kept
     installation.wait_ready()
-    installation.service.resume(execution_id)
-    installation.wait_completed([execution_id], LIMIT_SECONDS)
-    assert_sound(installation, [execution_id], faults=2)
+    installation.service.resume(cancelled)
+    installation.wait_completed([killed, cancelled], LIMIT_SECONDS)
+    assert_sound(installation, [killed, cancelled], faults=4)
 
 
 def _has_ended(process: psutil.Process) -> bool:
