@@ -16,8 +16,8 @@ SESSION_SERVICES = ("shared_installation", "services")
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep a file in one process, and the tests of session-wide services; alone, a process takes tests as they come.
 
-    The tests of the shared installation come first: they take the longest, and are so much waiting that the processor
-    has time for the others. What else starts services comes last, so that few of them stand idle beside other tests.
+    The longest come first, so that the processes end together: those of the shared installation, then what else starts
+    services. All of that is much waiting; what computes fills the gaps, and what is left at the end.
     """
     if not hasattr(config, "workerinput"):
         return
@@ -55,6 +55,6 @@ def _turn(item: pytest.Item) -> int:
         case "shared_installation":
             return 0
         case "services":
-            return 3
+            return 1
         case _:
-            return 2 if item.get_closest_marker("integration") else 1
+            return 2 if item.get_closest_marker("integration") else 3
