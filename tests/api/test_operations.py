@@ -13,8 +13,9 @@ from beep_orchestration.models import ExecutionPage, ExecutionStatus, ModelUsage
 from beep_orchestration.persistence import Database
 from beep_orchestration.persistence.pauses import EVERYONE
 from tests.api.conftest import serving, settings_of
-from tests.durability.workflow import end_sessions, signals
+from tests.durability.workflow import signals
 from tests.factories import OTHER_ORGANIZATION, accepted, claimed, ended, with_model_call
+from tests.postgres import end_sessions
 from tests.waiting import wait_until
 
 DOCUMENT = {"document_id": "notes", "text": "Ada Lovelace met Charles Babbage in London."}

@@ -16,9 +16,10 @@ from beep_orchestration.models import Checkpoint, ErrorInfo, StageProgress, Wait
 from beep_orchestration.persistence import Database
 from tests.api.conftest import TOKEN
 from tests.browser import console
-from tests.durability.workflow import STAGE, Journal, end_sessions, running, signals, start
+from tests.durability.workflow import STAGE, Journal, running, signals, start
 from tests.exports.graphs import graph_of
 from tests.factories import ORGANIZATION, OTHER_ORGANIZATION, accepted, claimed, with_attempt, with_signal
+from tests.postgres import end_sessions
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("blank_page")]

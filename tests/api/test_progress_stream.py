@@ -18,8 +18,9 @@ from beep_orchestration.models import ExecutionStatus
 from beep_orchestration.persistence import Database
 from tests.api.conftest import serving, settings_of
 from tests.api.test_operations import problem
-from tests.durability.workflow import STAGE, Journal, end_sessions, running, signals, start
+from tests.durability.workflow import STAGE, Journal, running, signals, start
 from tests.factories import ended, with_signal
+from tests.postgres import end_sessions
 from tests.waiting import wait_until
 
 ACTIVITIES = 30

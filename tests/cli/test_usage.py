@@ -136,8 +136,11 @@ def _make_newer(database: Database) -> None:
         "list",
     ],
 )
-def test_a_schema_newer_than_the_code_is_refused(beep: Beep, configured: Database, command: str) -> None:
-    _make_newer(configured)
+def test_a_schema_newer_than_the_code_is_refused(
+    beep: Beep, environment: pytest.MonkeyPatch, own_database: Database, own_database_url: str, command: str
+) -> None:
+    environment.setenv("BEEP_DATABASE_URL", own_database_url)
+    _make_newer(own_database)
     error = beep(command).error
     assert "9999" in error
     assert "update beep_orchestration" in error

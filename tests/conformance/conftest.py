@@ -8,15 +8,9 @@ import pytest
 from beep_orchestration.persistence import Database
 from beep_orchestration.service import WorkflowService
 from tests.conformance.owners import Owners, known_types
-from tests.durability.conftest import (
-    _database_url_of_the_file,
-    _faults_end_with_the_test,
-    database_url,
-    service,
-    settings,
-)
+from tests.durability.conftest import _faults_end_with_the_test, service, settings
 
-__all__ = ["_database_url_of_the_file", "_faults_end_with_the_test", "database_url", "service", "settings"]
+__all__ = ["_faults_end_with_the_test", "service", "settings"]
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,8 @@ from beep_orchestration.models import ExecutionStatus
 from beep_orchestration.service import WorkflowService
 from beep_orchestration.workflows import Stage
 from tests.conformance.owners import Owners, part
-from tests.durability.workflow import end_sessions, load, statuses
+from tests.durability.workflow import load, statuses
+from tests.postgres import end_sessions
 
 
 def two_parts(stage: Stage) -> list[Any]:

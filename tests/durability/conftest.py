@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from beep_orchestration import faults
@@ -11,24 +10,8 @@ from beep_orchestration.dagster_client import DagsterClient
 from beep_orchestration.persistence import Database
 from beep_orchestration.service import WorkflowService
 from beep_orchestration.settings import Settings, load_settings
-from tests.durability.workflow import end_sessions, settings_without_dagster
+from tests.durability.workflow import settings_without_dagster
 from tests.factories import ORGANIZATION
-from tests.postgres import TEMPLATE, PostgresServer
-
-
-@pytest.fixture(scope="module")
-def _database_url_of_the_file(postgres: PostgresServer) -> Iterator[str]:
-    with postgres.new_database(TEMPLATE) as url:
-        yield url
-
-
-@pytest.fixture
-def database_url(_database_url_of_the_file: str) -> str:
-    """A database without rows and sessions; one for all tests of a file, because emptying is faster than cloning."""
-    end_sessions(_database_url_of_the_file)
-    with psycopg.connect(_database_url_of_the_file, autocommit=True) as connection:
-        connection.execute("TRUNCATE knowledge_workflow_execution CASCADE")
-    return _database_url_of_the_file
 
 
 @pytest.fixture(autouse=True)

@@ -41,7 +41,6 @@ from tests.durability.workflow import (
     claim,
     completed,
     end_leases,
-    end_sessions,
     load,
     running,
     signals,
@@ -50,7 +49,7 @@ from tests.durability.workflow import (
     statuses,
 )
 from tests.factories import ERROR, new_attempt, with_signal
-from tests.postgres import opened
+from tests.postgres import end_sessions, opened
 from tests.waiting import wait_until
 
 COUNT = 4

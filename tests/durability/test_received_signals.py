@@ -12,7 +12,8 @@ from beep_orchestration.errors import ActivityFailedError, InvalidInputError
 from beep_orchestration.extraction.review import Approve
 from beep_orchestration.persistence import Database
 from beep_orchestration.service import WorkflowService
-from tests.durability.workflow import STAGE, Journal, end_leases, end_sessions, running, start
+from tests.durability.workflow import STAGE, Journal, end_leases, running, start
+from tests.postgres import end_sessions
 from tests.waiting import wait_until
 
 LONG_WAIT = 30.0

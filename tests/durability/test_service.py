@@ -21,8 +21,9 @@ from beep_orchestration.models import ExecutionStatus
 from beep_orchestration.persistence import Database
 from beep_orchestration.service import WorkflowService
 from beep_orchestration.settings import Settings
-from tests.durability.workflow import STAGE, Journal, end_sessions, load, running, sent_signals, snapshot
+from tests.durability.workflow import STAGE, Journal, load, running, sent_signals, snapshot
 from tests.factories import OTHER_ORGANIZATION, accepted, claimed, ended
+from tests.postgres import end_sessions
 from tests.waiting import wait_until
 
 DOCUMENT = {"document_id": "letter", "text": "Ada Lovelace met Charles Babbage in London."}

@@ -26,12 +26,12 @@ from tests.durability.workflow import (
     attempts,
     claim,
     end_leases,
-    end_sessions,
     load,
     start,
     statuses,
 )
 from tests.factories import ORGANIZATION
+from tests.postgres import end_sessions
 from tests.waiting import wait_until
 
 NAME = "review-wait-0"

@@ -19,9 +19,9 @@ from beep_orchestration.models import ExecutionStatus, StateChange
 from beep_orchestration.persistence import Database
 from beep_orchestration.service import WorkflowService
 from beep_orchestration.watching import EventReader, event_of, latest
-from tests.durability.workflow import STAGE, Journal, end_sessions, running, signals, start
+from tests.durability.workflow import STAGE, Journal, running, signals, start
 from tests.factories import ORGANIZATION, OTHER_ORGANIZATION, accepted, ended, with_signal
-from tests.postgres import opened
+from tests.postgres import end_sessions, opened
 
 ACTIVITIES = 40
 

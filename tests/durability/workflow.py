@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from psycopg import connect
 from pydantic import BaseModel
 from sqlalchemy import text
 
@@ -191,18 +190,6 @@ def assert_consistent(database: Database, execution_id: WorkflowExecutionId) -> 
 def snapshot(database: Database, execution_id: WorkflowExecutionId) -> tuple[object, ...]:
     """Everything that the tables say of an execution, its runs apart."""
     return load(database, execution_id), attempts(database, execution_id), signals(database, execution_id)
-
-
-def end_sessions(database_url: str) -> int:
-    """End every other session of the database, as a restarted server would; how many there were."""
-    with connect(database_url, autocommit=True) as connection:
-        statement = (
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-        row = connection.execute(statement).fetchone()
-    assert row is not None
-    return int(row[0])
 
 
 def settings_without_dagster() -> dict[str, str]:

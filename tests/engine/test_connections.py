@@ -4,7 +4,7 @@ from sqlalchemy import create_engine, text
 
 from beep_orchestration.engine.connections import replace_lost_connections
 from beep_orchestration.settings import with_driver
-from tests.durability.workflow import end_sessions
+from tests.postgres import end_sessions
 
 
 def test_a_connection_that_is_lost_right_after_its_first_use_is_replaced(empty_database_url: str) -> None:

@@ -8,9 +8,8 @@ import pytest
 from dagster import DagsterEventType, DagsterRunStatus
 from psycopg import connect
 
-from tests.durability.workflow import end_sessions
 from tests.engine.installation import Installation, Installations, descriptors, sockets, workflow_storage
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, end_sessions
 from tests.waiting import wait_until
 
 

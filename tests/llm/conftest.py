@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from beep_orchestration.settings import Settings, load_settings
-from tests.durability.conftest import _database_url_of_the_file, database_url, service
+from tests.durability.conftest import service
 from tests.durability.workflow import settings_without_dagster
 from tests.factories import ORGANIZATION
 from tests.llm.endpoint import KEY, Endpoint, endpoint
 
-__all__ = ["_database_url_of_the_file", "database_url", "service"]
+__all__ = ["service"]
 
 SECONDS = 60.0
 """How long a call may take; tests in which calls hang set less."""

@@ -150,10 +150,10 @@ def test_a_connection_that_was_cut_while_idle_is_not_noticed(database: Database,
         assert tables.executions.load(execution.id) == execution
 
 
-def test_times_are_read_in_utc_whatever_the_zone_of_the_server(postgres: PostgresServer, database_url: str) -> None:
-    name = sql.Identifier(make_url(database_url).database or "")
+def test_times_are_read_in_utc_whatever_the_zone_of_the_server(postgres: PostgresServer, own_database_url: str) -> None:
+    name = sql.Identifier(make_url(own_database_url).database or "")
     postgres.execute(sql.SQL("ALTER DATABASE {} SET timezone = 'Europe/Berlin'").format(name))
-    with opened(database_url) as database, database.transaction() as tables:
+    with opened(own_database_url) as database, database.transaction() as tables:
         execution = accepted(tables)
         assert execution.started_at.utcoffset() == timedelta(0)
 
@@ -178,33 +178,33 @@ def _pretend_revision(database: Database, revision: str) -> None:
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = :revision"), {"revision": revision})
 
 
-def test_a_schema_older_than_the_code_asks_for_migrate(database: Database) -> None:
-    _pretend_revision(database, "0000")
+def test_a_schema_older_than_the_code_asks_for_migrate(own_database: Database) -> None:
+    _pretend_revision(own_database, "0000")
     with pytest.raises(SchemaVersionError, match="beep migrate") as refusal:
-        check_schema(database.engine)
+        check_schema(own_database.engine)
     assert refusal.value.found == "0000"
 
 
-def test_a_schema_newer_than_the_code_asks_for_newer_code_and_is_not_touched(database: Database) -> None:
-    _pretend_revision(database, "9999")
+def test_a_schema_newer_than_the_code_asks_for_newer_code_and_is_not_touched(own_database: Database) -> None:
+    _pretend_revision(own_database, "9999")
     for call in (check_schema, migrate):
         with pytest.raises(SchemaVersionError, match="update beep_orchestration") as refusal:
-            call(database.engine)
+            call(own_database.engine)
         assert (refusal.value.found, refusal.value.expected) == ("9999", EXPECTED_REVISION)
-    with database.engine.connect() as connection:
+    with own_database.engine.connect() as connection:
         assert current_revision(connection) == "9999"
 
 
-def test_a_revision_that_no_migration_has_is_a_schema_error(database: Database) -> None:
-    _pretend_revision(database, "0000")
+def test_a_revision_that_no_migration_has_is_a_schema_error(own_database: Database) -> None:
+    _pretend_revision(own_database, "0000")
     with pytest.raises(SchemaVersionError, match="0000"):
-        migrate(database.engine)
+        migrate(own_database.engine)
 
 
-def test_a_schema_that_lost_a_table_asks_for_migrate(database: Database) -> None:
-    with database.engine.begin() as connection:
+def test_a_schema_that_lost_a_table_asks_for_migrate(own_database: Database) -> None:
+    with own_database.engine.begin() as connection:
         connection.execute(text("DROP TABLE knowledge_workflow_signal"))
-    with pytest.raises(SchemaVersionError), database.transaction() as tables:
+    with pytest.raises(SchemaVersionError), own_database.transaction() as tables:
         tables.signals.load(new_execution().id, limit=1)
 
 
