@@ -19,6 +19,7 @@ from beep_orchestration.models import (
 )
 from beep_orchestration.persistence import Database
 from beep_orchestration.persistence.pauses import EVERYONE
+from beep_orchestration.workflow_types import WORKFLOW_TYPES
 from tests.cli.conftest import Beep
 from tests.factories import ORGANIZATION, OTHER_ORGANIZATION, accepted, claimed, dagster_run_of, ended, with_model_call
 
@@ -123,8 +124,11 @@ def test_a_signal_to_a_type_that_is_not_registered_here_asks_for_its_module(beep
     with configured.transaction() as tables:
         execution_id = claimed(tables, workflow_type="never_registered").id
     error = beep("signal", execution_id, "approve", "{}").error
-    assert error.startswith("error: workflow_type: 'never_registered' is not registered here, where there are: ")
-    assert error.endswith("extraction; name its module in BEEP_WORKFLOW_MODULES")
+    known = ", ".join(sorted(WORKFLOW_TYPES))
+    assert error == (
+        f"error: workflow_type: 'never_registered' is not registered here, where there are: {known}; "
+        "name its module in BEEP_WORKFLOW_MODULES"
+    )
 
 
 @pytest.mark.parametrize(
