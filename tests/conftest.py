@@ -11,13 +11,16 @@ pytest_plugins = ["tests.postgres", "tests.services", "tests.tracing"]
 SESSION_SERVICES = ("shared_installation", "services")
 """Fixtures that start a whole installation, which costs processor time as long as it is there."""
 
+LONG_FOLDERS = ("tests/engine/", "tests/llm/")
+"""What is in them waits for processes and for deadlines."""
+
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep a file in one process, and the tests of session-wide services; alone, a process takes tests as they come.
 
     The longest come first, so that the processes end together: those of the shared installation, then what else starts
-    services. All of that is much waiting; what computes fills the gaps, and what is left at the end.
+    services or waits. What computes fills the gaps, and what is left at the end.
     """
     if not hasattr(config, "workerinput"):
         return
@@ -33,6 +36,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)  # a test makes little garbage beside what it keeps
     gc.enable()
     if getattr(session.config.option, "loadgroup", False):
         strays = [item.nodeid for item in session.items if not item.nodeid.endswith(f"@{_group(item)}")]
@@ -57,4 +61,5 @@ def _turn(item: pytest.Item) -> int:
         case "services":
             return 1
         case _:
-            return 2 if item.get_closest_marker("integration") else 3
+            is_long = item.get_closest_marker("integration") or item.nodeid.startswith(LONG_FOLDERS)
+            return 2 if is_long else 3

@@ -72,11 +72,12 @@ def end_sessions(database_url: str) -> int:
 def remove_rows(database_url: str) -> None:
     """Empty every table but those that say which migrations were made."""
     with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")  # whatever refers to what
         names = connection.execute(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename !~ 'alembic_version'"
         )
-        tables = sql.SQL(", ").join(sql.Identifier(name) for (name,) in names.fetchall())
-        connection.execute(sql.SQL("TRUNCATE {}").format(tables))
+        deletions = [sql.SQL("DELETE FROM {}").format(sql.Identifier(name)) for (name,) in names.fetchall()]
+        connection.execute(sql.SQL("; ").join(deletions))
 
 
 @contextmanager

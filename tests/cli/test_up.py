@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,8 +80,11 @@ class User:
 
     def fork_servers(self) -> set[int]:
         """When each fork server that listens began to."""
-        sockets = (self.folder / "dagster" / "run_workers" / "servers").glob("*/server.sock")
-        return {socket.stat().st_mtime_ns for socket in sockets}
+        found = set()
+        for listening in (self.folder / "dagster" / "run_workers" / "servers").glob("*/server.sock"):
+            with suppress(FileNotFoundError):  # it has stopped listening meanwhile
+                found.add(listening.stat().st_mtime_ns)
+        return found
 
     def _concerns(self, process: psutil.Process) -> bool:
         try:
